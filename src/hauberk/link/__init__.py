@@ -1,0 +1,1 @@
+"""The link between agent and server: wire form, agent's client, server's gateway."""
