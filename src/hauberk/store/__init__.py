@@ -1,0 +1,1 @@
+"""SQL state, inbox, event lake, blobs and keys: embedded defaults behind the ports."""
