@@ -38,7 +38,10 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity: certificate chain (PEM), ids, and the key that signs tasks (32 raw bytes)."""
+    """The identity: certificate chain (PEM), ids, and the key that signs tasks (32 raw bytes).
+
+    `tenant` is what signed tasks and desired state will name; empty: the first signed one tells.
+    """
 
     agent: str
     workload: str
@@ -46,6 +49,7 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
     ca: bytes
     task_key: bytes
     task_key_id: str
+    tenant: str = ""
 
 
 class RotateRequest(msgspec.Struct, frozen=True, kw_only=True):
