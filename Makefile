@@ -1,0 +1,61 @@
+# The one front. `make up` and `make test` work on a fresh Debian 12, as root or not.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+PYTEST := $(BIN)/python -m pytest -q
+JOBS ?= 2
+
+.PHONY: help setup setup-all up down lint test test-python test-console bench console wheel docs lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## everything that running needs
+	@tools/setup.sh run
+
+setup-all: ## everything that the tests need as well
+	@tools/setup.sh all
+
+up: setup ## set up and start server, console and this machine's agent
+	@$(BIN)/hauberk up
+
+down: ## stop what `make up` started
+	@$(BIN)/hauberk down
+
+lint: ## style, types, import rules, spelling
+	$(BIN)/ruff check -q src tests tools hatch_build.py
+	$(BIN)/ruff format -q --check src tests tools hatch_build.py
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --config .importlinter --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	$(BIN)/codespell -q 3 src docs README.md CONTRIBUTING.md SECURITY.md bpf
+
+test: setup-all lint test-console test-python ## set up and run every test
+
+test-console:
+	cd console && npm run --silent check && npm run --silent test
+
+test-python:
+	$(BIN)/coverage erase
+	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden
+	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/integration tests/browser
+	$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
+
+bench: setup-all ## the figures of the budgets, printed
+	$(BIN)/python -m tests.bench
+
+console: ## build the console into the package
+	$(BIN)/python hatch_build.py --console
+
+wheel: ## one installable wheel in dist/
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+
+docs: ## redraw the generated documentation
+	$(BIN)/python -m tools.draw
+
+lock: ## re-lock the dependencies
+	tools/lock.sh
+
+clean: ## remove what was built
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .coverage* .lint-imports.log \
+	  console/node_modules src/hauberk/api/static src/hauberk/sensor/_native
