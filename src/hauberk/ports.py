@@ -84,6 +84,9 @@ class ContainerRuntime(Protocol):
     def version(self) -> str:
         """Version of the runtime. Raises HostError when the socket does not answer."""
 
+    def storage(self) -> str:
+        """Storage driver, such as overlay2. Raises HostError."""
+
     def containers(self) -> Sequence[ContainerInfo]:
         """All containers, also stopped ones. Raises HostError."""
 

@@ -68,6 +68,15 @@ class Containerd:
         """Raises HostError: only its gRPC API tells."""
         raise HostError(f"{self.socket}: containerd tells its version over gRPC only")
 
+    def storage(self) -> str:
+        """The CRI plugin's snapshotter; overlayfs is containerd's default."""
+        plugins: Any = self._config().get("plugins", {})
+        for plugin in plugins.values() if isinstance(plugins, dict) else ():
+            inner = plugin.get("containerd") if isinstance(plugin, dict) else None
+            if isinstance(inner, dict) and isinstance(inner.get("snapshotter"), str):
+                return str(inner["snapshotter"])
+        return "overlayfs"
+
     def containers(self) -> Sequence[ContainerInfo]:
         """Containers that have a task (running or just ended), of every namespace."""
         found: list[ContainerInfo] = []

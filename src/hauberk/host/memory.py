@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from hauberk.errors import HostError, NotLive, PathDenied, PathMissing, PathTooLarge
-from hauberk.ports import DEFAULT_READ_LIMIT, ContainerRuntime, FileStat, FsUsage, HostKind
+from hauberk.ports import (
+    DEFAULT_READ_LIMIT,
+    ContainerInfo,
+    ContainerRuntime,
+    FileStat,
+    FsUsage,
+    HostKind,
+    ImageInfo,
+)
 
 _MAX_LINKS = 40
 
@@ -24,6 +32,49 @@ class Node:
     gid: int = 0
     mtime_ns: int = 0
     kind: Literal["file", "dir", "other"] = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class DictRuntime:
+    """A container runtime of given answers; with `error` every call raises it."""
+
+    name: str = "docker"
+    socket: str = "/var/run/docker.sock"
+    held_version: str = "1"
+    held_storage: str = "overlay2"
+    held_containers: Sequence[ContainerInfo] = ()
+    held_images: Sequence[ImageInfo] = ()
+    held_registries: Sequence[str] = ()
+    error: HostError | None = None
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def version(self) -> str:
+        """The version given."""
+        self._check()
+        return self.held_version
+
+    def storage(self) -> str:
+        """The storage driver given."""
+        self._check()
+        return self.held_storage
+
+    def containers(self) -> Sequence[ContainerInfo]:
+        """The containers given."""
+        self._check()
+        return self.held_containers
+
+    def images(self) -> Sequence[ImageInfo]:
+        """The images given."""
+        self._check()
+        return self.held_images
+
+    def registries(self) -> Sequence[str]:
+        """The registries given."""
+        self._check()
+        return self.held_registries
 
 
 class DictHost:
