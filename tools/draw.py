@@ -37,7 +37,8 @@ def forbidden(contract: str) -> tuple[list[str], list[str]]:
 
 def drawing() -> str:
     """The generated part of the page."""
-    lines = ["```", "may import everything below it; names side by side may not import each other", ""]
+    rule = "may import everything below it; names side by side may not import each other"
+    lines = ["```", rule, ""]
     for row in layers():
         lines.append("  " + "  |  ".join(row))
         lines.append("    v")
