@@ -25,6 +25,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all views."""
 
 
+class Input(View, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all request bodies: an unknown field is refused, never ignored."""
+
+
 class Page(View, Generic[T], frozen=True, kw_only=True):
     """One page of a list. `next` is the cursor of the following page, `total` when it is cheap."""
 
@@ -54,7 +58,7 @@ class Me(View, frozen=True, kw_only=True):
     expires_ms: int | None = None
 
 
-class Login(View, frozen=True, kw_only=True):
+class Login(Input, frozen=True, kw_only=True):
     """POST /session. `name` may be `user` (default tenant) or `user@tenant`."""
 
     name: str
@@ -100,6 +104,22 @@ class AssetRow(View, frozen=True, kw_only=True):
     changed_ms: int
     gone_ms: int | None = None
     fields: dict[str, Any] = {}
+
+
+class FacetValue(View, frozen=True, kw_only=True):
+    """One value of a field and the rows that have it; None counts rows without a value."""
+
+    value: str | int | float | bool | None
+    count: int
+
+
+class Facets(View, frozen=True, kw_only=True):
+    """The most frequent values of one field. `more`: there are others than those shown."""
+
+    field: str
+    values: list[FacetValue]
+    more: bool
+    as_of_ms: int
 
 
 class Edge(View, frozen=True, kw_only=True):
@@ -204,15 +224,23 @@ class WorkloadDetail(View, frozen=True, kw_only=True):
     ledger: list[LedgerEntry]
 
 
-class DesiredInput(View, frozen=True, kw_only=True):
+class ScheduleInput(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A schedule from outside."""
+
+
+class BudgetInput(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A budget from outside."""
+
+
+class DesiredInput(Input, frozen=True, kw_only=True):
     """PUT /workloads/{id}/desired: replaces schedule and budget; `version` is the one replaced."""
 
     version: int
-    schedule: Schedule
-    budget: Budget
+    schedule: ScheduleInput
+    budget: BudgetInput
 
 
-class TaskInput(View, frozen=True, kw_only=True):
+class TaskInput(Input, frozen=True, kw_only=True):
     """POST /workloads/{id}/tasks."""
 
     kind: Literal["collect"]
@@ -245,7 +273,7 @@ class EventRow(View, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
-class EnrolmentInput(View, frozen=True, kw_only=True):
+class EnrolmentInput(Input, frozen=True, kw_only=True):
     """POST /enrolments."""
 
     note: str = ""
@@ -266,12 +294,19 @@ class EnrolmentView(View, frozen=True, kw_only=True):
     command: str | None = None
 
 
-class UserInput(View, frozen=True, kw_only=True):
+class UserInput(Input, frozen=True, kw_only=True):
     """POST /users. Without `password` one is made and shown once."""
 
     name: str
     role: Role
     password: str | None = None
+
+
+class UserPatch(Input, frozen=True, kw_only=True):
+    """PATCH /users/{id}: what is absent stays."""
+
+    role: Role | None = None
+    disabled: bool | None = None
 
 
 class UserView(View, frozen=True, kw_only=True):
@@ -286,7 +321,7 @@ class UserView(View, frozen=True, kw_only=True):
     password: str | None = None
 
 
-class TokenInput(View, frozen=True, kw_only=True):
+class TokenInput(Input, frozen=True, kw_only=True):
     """POST /tokens."""
 
     name: str
@@ -305,6 +340,13 @@ class TokenView(View, frozen=True, kw_only=True):
     expires_ms: int
     last_used_ms: int | None = None
     token: str | None = None
+
+
+class TenantInput(Input, frozen=True, kw_only=True):
+    """POST /tenants. `id` has small letters, digits and inner hyphens; at most 63."""
+
+    id: str
+    title: str = ""
 
 
 class TenantView(View, frozen=True, kw_only=True):
@@ -376,6 +418,21 @@ class SystemView(View, frozen=True, kw_only=True):
     jobs: list[JobView]
     inbox_items: int
     inbox_bytes: int
+
+
+class PartHealth(View, frozen=True, kw_only=True):
+    """Whether one part of the server can work; `message` says what is wrong and what mends it."""
+
+    name: str
+    ok: bool
+    message: str = ""
+
+
+class Health(View, frozen=True, kw_only=True):
+    """GET /healthz and /readyz."""
+
+    ok: bool
+    parts: list[PartHealth] = []
 
 
 class Overview(View, frozen=True, kw_only=True):
