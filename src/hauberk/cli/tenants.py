@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 from cyclopts import App
 
 from hauberk.cli import _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, when
-from hauberk.schema.view import Page, TenantView
+from hauberk.schema.view import Page, TenantInput, TenantView
 
 app = App(name="tenants", help=__doc__)
-
-
-class _New(msgspec.Struct):
-    id: str
-    title: str
 
 
 @app.command(name="list")
@@ -35,5 +29,7 @@ def list_(*, output: Output = "table", data: Path | None = None) -> None:
 @app.command
 def add(name: str, *, title: str = "", data: Path | None = None) -> None:
     """Add a tenant; its admin's password is printed once."""
-    made = Client(data).send("POST", "/tenants", TenantView, _New(id=name, title=title or name))
+    made = Client(data).send(
+        "POST", "/tenants", TenantView, TenantInput(id=name, title=title or name)
+    )
     print(f"tenant {made.id}: sign in as admin@{made.id}, password: {made.admin_password}")

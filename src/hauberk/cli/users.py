@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 from cyclopts import App
 
 from hauberk.cli import _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, when
 from hauberk.errors import NotFound
-from hauberk.schema.view import Page, Role, UserInput, UserView
+from hauberk.schema.view import Page, Role, UserInput, UserPatch, UserView
 
 app = App(name="users", help=__doc__)
-
-
-class _Patch(msgspec.Struct, omit_defaults=True):
-    role: Role | None = None
-    disabled: bool | None = None
 
 
 @app.command(name="list")
@@ -64,7 +58,7 @@ def change(
     """Change a user's role, or disable and enable it."""
     client = Client(data, tenant=tenant)
     user = _find(client, name)
-    client.send("PATCH", f"/users/{user.id}", UserView, _Patch(role=role, disabled=disabled))
+    client.send("PATCH", f"/users/{user.id}", UserView, UserPatch(role=role, disabled=disabled))
 
 
 @app.command
