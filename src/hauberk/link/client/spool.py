@@ -92,12 +92,20 @@ class Spool:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def append(self, lane: Lane, batch: bytes, rows: int) -> int | None:
-        """Keep one batch; its sequence, or None when there was no room (counted)."""
+    def append(self, lane: Lane, batch: bytes, rows: int, *, counted: bool = True) -> int | None:
+        """Keep one batch; its sequence, or None when there was no room.
+
+        Args:
+            lane: "e" events, "i" inventory.
+            batch: unsealed bytes.
+            rows: rows in it.
+            counted: whether rows without room are a loss (a report of losses is not one itself).
+        """
         with self._lock:
             wall_ns, mono_ns = self._clock.wall_ns(), self._clock.mono_ns()
             if not self._make_room(lane, len(batch)):
-                self._lose(lane, rows, wall_ns, wall_ns, "no room in the spool")
+                if counted:
+                    self._lose(lane, rows, wall_ns, wall_ns, "no room in the spool")
                 return None
             for attempt in (1, 2):
                 try:
@@ -107,7 +115,8 @@ class Spool:
                     if attempt == 1 and lane == "i" and self._drop_oldest("e", "disk full"):
                         continue
                     _log.warning("spool: batch of %d rows lost: %s", rows, error)
-                    self._lose(lane, rows, wall_ns, wall_ns, f"disk full: {error.strerror}")
+                    if counted:
+                        self._lose(lane, rows, wall_ns, wall_ns, f"disk full: {error.strerror}")
                     return None
                 break
             self._lock.notify_all()

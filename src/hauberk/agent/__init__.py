@@ -1,0 +1,1 @@
+"""Composition root of the agent: wiring, schedule, budget. No logic of its own."""
