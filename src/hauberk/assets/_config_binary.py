@@ -1,0 +1,96 @@
+"""Versions out of executables: strings that a program carries, and Go's build information."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import BinaryIO
+
+from hauberk.errors import HostError, PathMissing
+from hauberk.ports import Host, Notes
+from hauberk.schema.text import from_bytes
+
+SEARCH_LIMIT = 48 * 1024 * 1024
+_CHUNK = 1024 * 1024
+_OVERLAP = 256
+_SECTIONS_LIMIT = 4096
+_GO_MAGIC = b"\xff Go buildinf:"
+
+
+def find(
+    host: Host, path: str, pattern: re.Pattern[bytes], notes: Notes, limit: int = SEARCH_LIMIT
+) -> str:
+    """Group 1 of the first match within `limit` bytes, or "". Matches are at most 256 bytes."""
+    try:
+        with host.open(path) as stream:
+            return _search(stream, pattern, limit)
+    except PathMissing:
+        return ""
+    except (HostError, OSError) as error:
+        notes.add(path, error)
+        return ""
+
+
+def _search(stream: BinaryIO, pattern: re.Pattern[bytes], limit: int) -> str:
+    tail = b""
+    while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
+        limit -= len(part)
+        if (hit := pattern.search(tail + part)) is not None:
+            return from_bytes(hit.group(1))
+        tail = part[-_OVERLAP:]
+    return ""
+
+
+def go_version(host: Host, path: str, notes: Notes) -> str | None:
+    """The Go release that built the ELF file ("1.22.3"), "" when unsaid; None: not built by Go."""
+    try:
+        with host.open(path) as stream:
+            return _go_version(stream)
+    except PathMissing:
+        return None
+    except (HostError, OSError) as error:
+        notes.add(path, error)
+        return None
+
+
+def _go_version(stream: BinaryIO) -> str | None:
+    head = stream.read(64)
+    if len(head) < 64 or head[:4] != b"\x7fELF" or head[4] != 2 or head[5] != 1:
+        return None
+    (table,) = struct.unpack_from("<Q", head, 40)
+    size, count, names_at = struct.unpack_from("<HHH", head, 58)
+    if size != 64 or count > _SECTIONS_LIMIT or names_at >= count:
+        return None
+    sections = [struct.unpack("<IIQQQQIIQQ", raw) for raw in _records(stream, table, 64, count)]
+    if names_at >= len(sections):
+        return None
+    strings = _at(stream, sections[names_at][4], min(sections[names_at][5], 1 << 20))
+    for section in sections:
+        name = strings[section[0] : section[0] + 32].split(b"\0", 1)[0]
+        if name == b".go.buildinfo":
+            return _build_info(_at(stream, section[4], 512))
+    return None
+
+
+def _at(stream: BinaryIO, offset: int, size: int) -> bytes:
+    if offset >= 1 << 62:
+        return b""
+    stream.seek(offset)
+    return stream.read(size)
+
+
+def _records(stream: BinaryIO, offset: int, size: int, count: int) -> list[bytes]:
+    raw = _at(stream, offset, size * count)
+    return [raw[i : i + size] for i in range(0, len(raw) - size + 1, size)]
+
+
+def _build_info(raw: bytes) -> str | None:
+    if not raw.startswith(_GO_MAGIC) or len(raw) < 33:
+        return None
+    if not raw[15] & 2:
+        return ""  # before 1.18 the text lies behind pointers
+    length = raw[32]
+    text = raw[33 : 33 + length]
+    if length >= 0x80 or not text.startswith(b"go"):
+        return ""
+    return from_bytes(text[2:]).split(" ", 1)[0]
