@@ -119,6 +119,10 @@ agent = Table(
     _text("version"),
     _text("certificate_serial"),
     _ns("certificate_expires_ns", nullable=True),
+    # A rotation is pending until the agent uses the new certificate: the answer may get lost.
+    _text("next_serial"),
+    Column("next_public_key", LargeBinary, nullable=True),
+    _ns("next_expires_ns", nullable=True),
     _ns("enrolled_ns"),
     _ns("last_beat_ns", nullable=True),
     _ns("skew_ns", nullable=True),
@@ -267,6 +271,17 @@ ledger = Table(
     Column("runs", BigInteger, nullable=False),
     Column("shed", BigInteger, nullable=False),
     Index("ledger_time", "tenant", "workload", "window_start_ns"),
+)
+
+# Which parts of a full snapshot have come, until all did.
+snapshot_part = Table(
+    "snapshot_part",
+    metadata,
+    _key("tenant"),
+    _key("workload"),
+    _key("subclass"),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
 )
 
 consumer = Table(

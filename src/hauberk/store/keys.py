@@ -1,0 +1,269 @@
+"""The server's keys: CA, TLS certificate, task-signing key. Files 0600 in a 0700 folder.
+
+CA and server certificate are ECDSA P-256, because browsers accept no Ed25519 server certificate;
+agents' certificates carry their own Ed25519 key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hauberk import signing
+from hauberk.errors import BadInput, BadWire
+from hauberk.schema.link import Signed
+from hauberk.store.files import make_folder, write_atomic
+
+CA_DAYS, SERVER_DAYS, AGENT_DAYS = 3650, 365, 30
+RENEW_DAYS = 45
+AGENT_URI = "hauberk:agent:"
+_SKEW = timedelta(minutes=10)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Keys:
+    """All keys of one server. `now_ns` arguments are the wall clock.
+
+    Attributes:
+        folder: where the files are.
+        ca_pem: the CA certificate.
+        ca_sha256: fingerprint of its DER, which enrolment tokens carry.
+        task_key_id: 16 hex digits that name the task-signing key.
+        task_public: its 32 raw public bytes.
+    """
+
+    def __init__(self, folder: Path, *, now_ns: int) -> None:
+        """Load the keys of `folder`, or make them.
+
+        Raises:
+            BadInput: a key file is damaged: restore it from a backup.
+        """
+        make_folder(folder)
+        folder.chmod(0o700)
+        self.folder = folder
+        self._ca_key = _ec_key(folder / "ca.key")
+        self._ca = self._load_ca(now_ns)
+        self._task_key = _ed_key(folder / "task.key")
+        self.ca_pem = self._ca.public_bytes(Encoding.PEM)
+        self.ca_sha256 = self._ca.fingerprint(hashes.SHA256())
+        self.task_public = signing.raw_public(self._task_key)
+        self.task_key_id = hashlib.sha256(b"hauberk-task\0" + self.task_public).hexdigest()[:16]
+
+    @property
+    def ca_file(self) -> Path:
+        """PEM of the CA, for TLS contexts."""
+        return self.folder / "ca.pem"
+
+    @property
+    def server_files(self) -> tuple[Path, Path]:
+        """(certificate chain, key) of the server's own TLS certificate."""
+        return self.folder / "server.pem", self.folder / "server.key"
+
+    def sign(self, context: signing.Context, document: msgspec.Struct) -> bytes:
+        """Bytes of Signed: the exact bytes of `document` and the task key's signature."""
+        body = _encoder.encode(document)
+        return _encoder.encode(Signed(body, signing.sign(self._task_key, context, body)))
+
+    def server_certificate(self, names: Sequence[str], *, now_ns: int) -> bool:
+        """Make or renew the TLS certificate for `names` (host names and addresses).
+
+        Returns:
+            True when a new one was written: load it into the listening contexts.
+        """
+        path, key_path = self.server_files
+        wanted = sorted(set(names))
+        if path.exists() and key_path.exists():
+            current = certificate_of(path)
+            left = current.not_valid_after_utc - _time(now_ns)
+            if left > timedelta(days=RENEW_DAYS) and sorted(names_of(current)) == wanted:
+                return False
+        key = _ec_key(key_path)
+        builder = (
+            _builder(_name("Hauberk server"), self._ca.subject, now_ns, SERVER_DAYS)
+            .public_key(key.public_key())
+            .add_extension(x509.SubjectAlternativeName([_san(n) for n in wanted]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        )
+        certificate = self._issue(builder, key.public_key())
+        write_atomic(path, certificate.public_bytes(Encoding.PEM) + self.ca_pem)
+        return True
+
+    def agent_certificate(
+        self, public: Ed25519PublicKey, agent: str, *, now_ns: int
+    ) -> tuple[bytes, str, int]:
+        """Certify an agent's key.
+
+        Returns:
+            (PEM chain, serial in hex, end of validity as wall-clock ns)
+        """
+        builder = (
+            _builder(_name(agent), self._ca.subject, now_ns, AGENT_DAYS)
+            .public_key(public)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.UniformResourceIdentifier(AGENT_URI + agent)]),
+                critical=False,
+            )
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        )
+        certificate = self._issue(builder, public)
+        pem = certificate.public_bytes(Encoding.PEM)
+        end = int(certificate.not_valid_after_utc.timestamp()) * 1_000_000_000
+        return pem, f"{certificate.serial_number:x}", end
+
+    def _issue(
+        self,
+        builder: x509.CertificateBuilder,
+        public: ec.EllipticCurvePublicKey | Ed25519PublicKey,
+    ) -> x509.Certificate:
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key())
+        return (
+            builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(authority, critical=False)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+
+    def _load_ca(self, now_ns: int) -> x509.Certificate:
+        path = self.folder / "ca.pem"
+        if path.exists():
+            return certificate_of(path)
+        name = _name("Hauberk CA")
+        public = self._ca_key.public_key()
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        certificate = (
+            _builder(name, name, now_ns, CA_DAYS)
+            .public_key(public)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+        write_atomic(path, certificate.public_bytes(Encoding.PEM))
+        return certificate
+
+
+def certificate_of(path: Path) -> x509.Certificate:
+    """The first certificate of a PEM file. Raises BadInput."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"not a PEM certificate ({error})", source=str(path)) from error
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """Host names and addresses that a certificate is for."""
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    hosts = san.get_values_for_type(x509.DNSName)
+    return hosts + [str(a) for a in san.get_values_for_type(x509.IPAddress)]
+
+
+def agent_key_of(csr_pem: bytes) -> Ed25519PublicKey:
+    """The key of a certificate request, which must have signed it.
+
+    Raises:
+        BadWire: no request, another kind of key, or a wrong signature.
+    """
+    try:
+        request = x509.load_pem_x509_csr(csr_pem)
+        public = request.public_key()
+        if not isinstance(public, Ed25519PublicKey):
+            raise BadWire("the certificate request carries no Ed25519 key")
+        public.verify(request.signature, request.tbs_certrequest_bytes)
+    except (ValueError, InvalidSignature) as error:
+        raise BadWire(f"not a certificate request signed by its own key: {error}") from error
+    return public
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, now_ns: int, days: int
+) -> x509.CertificateBuilder:
+    now = _time(now_ns)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _san(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _time(now_ns: int) -> datetime:
+    return datetime.fromtimestamp(now_ns / 1e9, UTC)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _load(path: Path) -> object:
+    try:
+        return load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise BadInput(
+            f"the key is damaged ({error}): restore it from a backup", source=str(path)
+        ) from error
+
+
+def _ec_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    if not path.exists():
+        fresh = ec.generate_private_key(ec.SECP256R1())
+        write_atomic(path, _pem(fresh))
+        return fresh
+    key = _load(path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadInput("not an ECDSA key: restore it from a backup", source=str(path))
+    return key
+
+
+def _ed_key(path: Path) -> Ed25519PrivateKey:
+    if not path.exists():
+        fresh = Ed25519PrivateKey.generate()
+        write_atomic(path, _pem(fresh))
+        return fresh
+    key = _load(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadInput("not an Ed25519 key: restore it from a backup", source=str(path))
+    return key

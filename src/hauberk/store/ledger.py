@@ -1,0 +1,66 @@
+"""What each capability of each agent spent, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects.sqlite import insert
+
+from hauberk.schema.link import LedgerEntry
+from hauberk.store.tables import ledger
+
+_FIELDS = (
+    "capability",
+    "window_start_ns",
+    "window_s",
+    "cpu_s",
+    "bytes_out",
+    "rows",
+    "runs",
+    "shed",
+)
+
+
+def record(
+    connection: Connection, tenant: str, workload: str, agent: str, entries: Sequence[LedgerEntry]
+) -> None:
+    """Keep entries; the same window said again replaces itself."""
+    if not entries:
+        return
+    rows = [
+        {"tenant": tenant, "workload": workload, "agent": agent}
+        | {name: getattr(entry, name) for name in _FIELDS}
+        for entry in entries
+    ]
+    statement = insert(ledger)
+    replaced = {name: statement.excluded[name] for name in _FIELDS[2:]}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=ledger.primary_key, set_=replaced), rows
+    )
+
+
+def totals(
+    connection: Connection, tenant: str, workload: str, *, since_ns: int
+) -> list[LedgerEntry]:
+    """Sums per capability over windows that started at or after `since_ns`, dearest first."""
+    sums = [func.sum(ledger.c[name]).label(name) for name in _FIELDS[2:]]
+    cpu = func.sum(ledger.c.cpu_s)
+    query = (
+        select(
+            ledger.c.capability, func.min(ledger.c.window_start_ns).label("window_start_ns"), *sums
+        )
+        .where(
+            ledger.c.tenant == tenant,
+            ledger.c.workload == workload,
+            ledger.c.window_start_ns >= since_ns,
+        )
+        .group_by(ledger.c.capability)
+        .order_by(cpu.desc(), ledger.c.capability)
+    )
+    return [LedgerEntry(**row) for row in connection.execute(query).mappings()]
+
+
+def trim(connection: Connection, *, before_ns: int) -> int:
+    """Forget windows that started before; the number of rows."""
+    return connection.execute(delete(ledger).where(ledger.c.window_start_ns < before_ns)).rowcount

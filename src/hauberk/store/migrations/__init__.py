@@ -1,0 +1,1 @@
+"""Schema upgrades of the SQL state, run at start."""
