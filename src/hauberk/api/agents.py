@@ -1,0 +1,64 @@
+"""Agents and the tokens that enrol them."""
+
+from __future__ import annotations
+
+from litestar import delete, get, post
+
+from hauberk.api import params
+from hauberk.api.auditing import audited
+from hauberk.api.context import Ctx, Who
+from hauberk.schema.view import AgentView, EnrolmentInput, EnrolmentView, Page
+from hauberk.store import fleet
+
+
+@get("/agents", opt={"role": "viewer"}, sync_to_thread=True)
+def list_agents(
+    ctx: Ctx,
+    who: Who,
+    filter_: params.FilterText = "",
+    sort: params.Sort = "",
+    cursor: params.Cursor = None,
+    limit: params.Limit = 100,
+) -> Page[AgentView]:
+    """Agents with their health."""
+    return fleet.agents(ctx.engine, who.tenant, filter_, sort, cursor, limit, ctx.clock.wall_ns())
+
+
+@post("/agents/{agent_id:str}/revoke", opt={"role": "admin"}, sync_to_thread=True, status_code=200)
+def revoke_agent(ctx: Ctx, who: Who, agent_id: params.PathId) -> AgentView:
+    """Refuse this agent from now on; it must enrol anew."""
+    with audited(ctx, who, "agent.revoke", agent_id):
+        ctx.desk.revoke(who.tenant, agent_id, by=who.name)
+    return fleet.agent(ctx.engine, who.tenant, agent_id, ctx.clock.wall_ns())
+
+
+@get("/enrolments", opt={"role": "admin"}, sync_to_thread=True)
+def list_enrolments(
+    ctx: Ctx,
+    who: Who,
+    filter_: params.FilterText = "",
+    cursor: params.Cursor = None,
+    limit: params.Limit = 100,
+) -> Page[EnrolmentView]:
+    """Enrolment tokens, newest first, without their secret."""
+    return fleet.enrolments(ctx.engine, who.tenant, filter_, cursor, limit, ctx.now_ms())
+
+
+@post("/enrolments", opt={"role": "admin"}, sync_to_thread=True)
+def create_enrolment(ctx: Ctx, who: Who, data: EnrolmentInput) -> EnrolmentView:
+    """Make a one-time token; this answer alone carries it and the command to copy."""
+    with audited(ctx, who, "enrolment.create", note=data.note) as entry:
+        fleet.check_enrolment(data)
+        view = ctx.desk.create_enrolment(who.tenant, data, created_by=who.name)
+        entry.target = view.id
+    return view
+
+
+@delete("/enrolments/{enrolment_id:str}", opt={"role": "admin"}, sync_to_thread=True)
+def delete_enrolment(ctx: Ctx, who: Who, enrolment_id: params.PathId) -> None:
+    """Withdraw a token; agents that used it stay."""
+    with audited(ctx, who, "enrolment.delete", enrolment_id):
+        ctx.desk.delete_enrolment(who.tenant, enrolment_id)
+
+
+ROUTES = (list_agents, revoke_agent, list_enrolments, create_enrolment, delete_enrolment)

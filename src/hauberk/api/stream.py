@@ -1,0 +1,126 @@
+"""Server-sent events: what changes, as it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from anyio.to_thread import run_sync
+from litestar import Request, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from litestar.response import Stream
+
+from hauberk.api.context import Context, Ctx, Identity, Who
+from hauberk.api.identity import authenticate
+from hauberk.errors import BadInput, Busy
+from hauberk.schema.view import Notice
+
+TOPICS = ("events", "changes", "agents", "collections", "tasks")
+HEARTBEAT_S = 5.0
+MAX_STREAMS = 64
+Topics = Annotated[
+    str, Parameter(query="topics", max_length=200, description=f"of {', '.join(TOPICS)}")
+]
+
+
+class Streams:
+    """Open streams per tenant, so that one tenant cannot take all connections."""
+
+    def __init__(self, limit: int = MAX_STREAMS) -> None:
+        self._open: Counter[str] = Counter()
+        self._limit = limit
+
+    def enter(self, tenant: str) -> None:
+        """Count one in. Raises Busy."""
+        if self._open[tenant] >= self._limit:
+            raise Busy(f"{self._limit} live streams are open already: close a tab", retry_after=10)
+        self._open[tenant] += 1
+
+    def leave(self, tenant: str) -> None:
+        """Count one out."""
+        self._open[tenant] -= 1
+
+
+@get(
+    "/stream",
+    opt={"role": "viewer"},
+    media_type="text/event-stream",
+    responses={
+        200: ResponseSpec(
+            Notice, description="one Notice per SSE message", media_type="text/event-stream"
+        )
+    },  # type: ignore[arg-type]
+)
+async def open_stream(
+    ctx: Ctx, who: Who, request: Request[Any, Any, Any], topics: Topics = ",".join(TOPICS)
+) -> Stream:
+    """Notices of the tenant, and every 5 s a `heartbeat` with the server's time in ms."""
+    wanted = [t for t in topics.split(",") if t]
+    for topic in wanted:
+        if topic not in TOPICS:
+            raise BadInput(f"no topic {topic!r}; known: {', '.join(TOPICS)}", source="topics")
+    streams: Streams = request.app.state.streams
+    streams.enter(who.tenant)
+    return Stream(
+        _messages(ctx, who, request, streams, wanted),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _messages(
+    ctx: Context,
+    who: Identity,
+    request: Request[Any, Any, Any],
+    streams: Streams,
+    topics: list[str],
+) -> AsyncIterator[bytes]:
+    pending: asyncio.Task[Notice] | None = None
+    try:
+        async with ctx.feed.subscribe(who.tenant, topics) as notices:
+            yield heartbeat(ctx.now_ms())
+            beat = asyncio.get_running_loop().time() + HEARTBEAT_S
+            while True:
+                if pending is None:
+                    pending = asyncio.ensure_future(anext(notices))
+                left = beat - asyncio.get_running_loop().time()
+                done, _ = await asyncio.wait({pending}, timeout=max(0.0, left))
+                if done:
+                    yield message(pending.result())
+                    pending = None
+                if asyncio.get_running_loop().time() >= beat:
+                    # A session that ended, or a user who was disabled, must not go on listening.
+                    if not await run_sync(_still, ctx, who, request):
+                        return
+                    yield heartbeat(ctx.now_ms())
+                    beat = asyncio.get_running_loop().time() + HEARTBEAT_S
+    except StopAsyncIteration:
+        return
+    finally:
+        if pending is not None:
+            pending.cancel()
+        streams.leave(who.tenant)
+
+
+def _still(ctx: Context, who: Identity, request: Request[Any, Any, Any]) -> bool:
+    if who.local:
+        return True
+    now = authenticate(ctx, request)
+    return isinstance(now, Identity) and (now.tenant, now.name) == (who.tenant, who.name)
+
+
+def message(notice: Notice) -> bytes:
+    """One SSE message; JSON has no raw newline, so one data line carries it."""
+    return b"event: notice\ndata: " + msgspec.json.encode(notice) + b"\n\n"
+
+
+def heartbeat(now_ms: int) -> bytes:
+    """The server's time, so that the client can show how old its data is."""
+    return b"event: heartbeat\ndata: " + str(now_ms).encode() + b"\n\n"
+
+
+ROUTES = (open_stream,)

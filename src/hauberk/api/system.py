@@ -1,0 +1,82 @@
+"""The server itself: tenants, jobs, audit chain, sizes."""
+
+from __future__ import annotations
+
+from litestar import get, post
+
+from hauberk.api import params
+from hauberk.api.auditing import audited
+from hauberk.api.context import Ctx, Who
+from hauberk.schema.view import (
+    AuditCheck,
+    AuditView,
+    JobView,
+    Page,
+    SystemView,
+    TenantInput,
+    TenantView,
+)
+from hauberk.store import audit, fleet
+
+
+@get("/audit", opt={"role": "admin"}, sync_to_thread=True)
+def list_audit(
+    ctx: Ctx,
+    who: Who,
+    filter_: params.FilterText = "",
+    cursor: params.Cursor = None,
+    limit: params.Limit = 100,
+) -> Page[AuditView]:
+    """The tenant's audit chain, newest first."""
+    return audit.page(ctx.engine, who.tenant, filter_, cursor, limit, ctx.now_ms())
+
+
+@get("/audit/verify", opt={"role": "admin"}, sync_to_thread=True)
+def verify_audit(ctx: Ctx, who: Who) -> AuditCheck:
+    """Walk the chain. Keep `head` elsewhere: it proves later that nothing was cut off."""
+    return audit.verify(ctx.engine, who.tenant)
+
+
+@get("/tenants", opt={"role": "operator"}, sync_to_thread=True)
+def list_tenants(ctx: Ctx) -> list[TenantView]:
+    """All tenants; for the operator alone."""
+    return ctx.access.tenants()
+
+
+@post("/tenants", opt={"role": "operator"}, sync_to_thread=True)
+def create_tenant(ctx: Ctx, who: Who, data: TenantInput) -> TenantView:
+    """Add a tenant with its first admin; only this answer carries the password."""
+    with audited(ctx, who, "tenant.create", data.id, title=data.title):
+        return ctx.access.create_tenant(data)
+
+
+@get("/jobs", opt={"role": "viewer"}, sync_to_thread=True)
+def list_jobs(ctx: Ctx) -> list[JobView]:
+    """The server's jobs, newest first."""
+    return fleet.jobs(ctx.engine)
+
+
+@get("/system", opt={"role": "viewer"}, sync_to_thread=True)
+def show_system(ctx: Ctx) -> SystemView:
+    """This server: version, certificate, stores, jobs, queue."""
+    facts = ctx.facts()
+    items, size = ctx.inbox.depth()
+    return SystemView(
+        version=facts.version,
+        started_ms=facts.started_ms,
+        user=facts.user,
+        unprivileged=facts.unprivileged,
+        urls=list(facts.urls),
+        certificate_sha256=facts.certificate_sha256,
+        certificate_names=list(facts.certificate_names),
+        certificate_expires_ms=facts.certificate_expires_ms,
+        own_certificate=facts.own_certificate,
+        ca_sha256=facts.ca_sha256,
+        stores=ctx.stores(),
+        jobs=fleet.jobs(ctx.engine),
+        inbox_items=items,
+        inbox_bytes=size,
+    )
+
+
+ROUTES = (list_audit, verify_audit, list_tenants, create_tenant, list_jobs, show_system)

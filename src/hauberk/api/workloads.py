@@ -1,0 +1,88 @@
+"""Workloads: what they are, what they spend, and orders to them."""
+
+from __future__ import annotations
+
+from litestar import get, post, put
+
+from hauberk.api import params
+from hauberk.api.auditing import audited
+from hauberk.api.context import Ctx, Who
+from hauberk.schema.link import LedgerEntry
+from hauberk.schema.view import (
+    DesiredInput,
+    Page,
+    TaskInput,
+    TaskView,
+    WorkloadDetail,
+    WorkloadView,
+)
+from hauberk.store import fleet
+
+
+@get("/workloads", opt={"role": "viewer"}, sync_to_thread=True)
+def list_workloads(
+    ctx: Ctx,
+    who: Who,
+    filter_: params.FilterText = "",
+    sort: params.Sort = "",
+    cursor: params.Cursor = None,
+    limit: params.Limit = 100,
+) -> Page[WorkloadView]:
+    """Protected machines."""
+    return fleet.workloads(
+        ctx.engine, who.tenant, filter_, sort, cursor, limit, ctx.clock.wall_ns()
+    )
+
+
+@get("/workloads/{workload_id:str}", opt={"role": "viewer"}, sync_to_thread=True)
+def show_workload(ctx: Ctx, who: Who, workload_id: params.PathId) -> WorkloadDetail:
+    """One machine: identity, collections, desired state, what protection costs it."""
+    return fleet.workload_detail(ctx.engine, who.tenant, workload_id, ctx.clock.wall_ns())
+
+
+@get("/workloads/{workload_id:str}/ledger", opt={"role": "viewer"}, sync_to_thread=True)
+def show_ledger(
+    ctx: Ctx, who: Who, workload_id: params.PathId, since_ms: params.SinceMs = None
+) -> list[LedgerEntry]:
+    """What each capability spent, newest window first; at most the last 5,000 entries."""
+    return fleet.ledger(ctx.engine, who.tenant, workload_id, since_ms)
+
+
+@get("/workloads/{workload_id:str}/tasks", opt={"role": "viewer"}, sync_to_thread=True)
+def list_tasks(
+    ctx: Ctx,
+    who: Who,
+    workload_id: params.PathId,
+    filter_: params.FilterText = "",
+    cursor: params.Cursor = None,
+    limit: params.Limit = 100,
+) -> Page[TaskView]:
+    """Orders to this machine, newest first."""
+    return fleet.tasks(
+        ctx.engine, who.tenant, workload_id, filter_, cursor, limit, ctx.clock.wall_ns()
+    )
+
+
+@post("/workloads/{workload_id:str}/tasks", opt={"role": "analyst"}, sync_to_thread=True)
+def create_task(ctx: Ctx, who: Who, workload_id: params.PathId, data: TaskInput) -> TaskView:
+    """Order the workload's agent to collect now."""
+    with audited(ctx, who, "task.create", workload_id, kind=data.kind) as entry:
+        fleet.check_subclasses(data.subclasses)
+        view = ctx.desk.create_task(who.tenant, workload_id, data, created_by=who.name)
+        entry.detail |= {"task": view.id, "subclasses": data.subclasses}
+    return view
+
+
+@put("/workloads/{workload_id:str}/desired", opt={"role": "analyst"}, sync_to_thread=True)
+def replace_desired(
+    ctx: Ctx, who: Who, workload_id: params.PathId, data: DesiredInput
+) -> WorkloadDetail:
+    """Replace schedule and budget; 409 when somebody else did meanwhile."""
+    with audited(ctx, who, "desired.replace", workload_id, replaced=data.version) as entry:
+        fleet.check_desired(data)
+        version = ctx.desk.replace_desired(who.tenant, workload_id, data, created_by=who.name)
+        entry.detail["version"] = version
+    return fleet.workload_detail(ctx.engine, who.tenant, workload_id, ctx.clock.wall_ns())
+
+
+ROUTES = (list_workloads, show_workload, show_ledger, list_tasks, create_task, replace_desired)
