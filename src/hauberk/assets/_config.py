@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def text(host: Host, path: str, notes: Notes, limit: int = TEXT_LIMIT) -> str | 
 
 def lines(content: str) -> Iterator[tuple[int, str]]:
     """(line number, stripped line) without blank ones and those that start with #."""
-    for number, line in enumerate(content.split("\n")[:MAX_LINES], 1):
+    for number, line in enumerate(content.split("\n", MAX_LINES)[:MAX_LINES], 1):
         short = line[:LINE_LIMIT].strip()
         if short and not short.startswith("#"):
             yield number, short
@@ -105,12 +106,13 @@ def glob(host: Host, pattern: str, notes: Notes) -> list[str]:
         if not any(c in part for c in "*?["):
             found = [posixpath.join(base, part) for base in found]
             continue
-        found = [
+        matches = (
             posixpath.join(base, name)
             for base in found
             for name in names(host, base, notes)
             if fnmatch.fnmatchcase(name, part) and not (name[0] == "." and part[0] != ".")
-        ][:MAX_ENTRIES]
+        )
+        found = list(itertools.islice(matches, MAX_ENTRIES))
     return [path for path in found if stat(host, path, notes) is not None]
 
 

@@ -82,7 +82,7 @@ def address(text: str) -> str:
 
 def parse_inet(raw: bytes, protocol: str, netns: int = 0) -> Iterator[Socket]:
     """Lines of /proc/net/{tcp,tcp6,udp,udp6}; lines that make no sense are left out."""
-    for line in raw.split(b"\n")[1:]:
+    for line in raw.split(b"\n", MAX_SOCKETS)[1:MAX_SOCKETS]:
         parts = line.decode("ascii", "replace").split(None, 10)
         if len(parts) < 10:
             continue
@@ -106,7 +106,7 @@ def parse_inet(raw: bytes, protocol: str, netns: int = 0) -> Iterator[Socket]:
 
 def parse_unix(raw: bytes, netns: int = 0) -> Iterator[Socket]:
     """Listening sockets of /proc/net/unix that have a name (`@` for abstract ones)."""
-    for line in raw.split(b"\n")[1:]:
+    for line in raw.split(b"\n", MAX_SOCKETS)[1:MAX_SOCKETS]:
         parts = line.split(None, 7)
         if len(parts) < 8:
             continue

@@ -124,7 +124,7 @@ def parse_iptables(raw: bytes, source: str) -> Iterator[FirewallRule]:
     family = "ip6" if source == "ip6tables" else "ip"
     table = ""
     numbers = _Numbers()
-    for line in from_bytes(raw).split("\n")[:MAX_RULES]:
+    for line in from_bytes(raw).split("\n", MAX_RULES)[:MAX_RULES]:
         word, _, rest = line.strip().partition(" ")
         if word.startswith("*"):
             table = word[1:]

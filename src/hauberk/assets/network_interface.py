@@ -51,7 +51,7 @@ class Route4(NamedTuple):
 
 def parse_route4(content: str) -> Iterator[Route4]:
     """Usable routes of /proc/net/route."""
-    for line in content.split("\n")[1 : MAX_ROUTES + 1]:
+    for line in content.split("\n", MAX_ROUTES)[1:MAX_ROUTES]:
         parts = line.split()
         if len(parts) < 8:
             continue
@@ -70,7 +70,7 @@ def parse_fib_trie(content: str) -> list[int]:
     """The machine's own IPv4 addresses: `/32 host LOCAL` leaves."""
     found: dict[int, None] = {}
     leaf = ""
-    for line in content.split("\n")[: 8 * MAX_ROUTES]:
+    for line in content.split("\n", 8 * MAX_ROUTES)[: 8 * MAX_ROUTES]:
         mark, _, rest = line.strip().partition(" ")
         if mark == "|--":
             leaf = rest
@@ -110,7 +110,7 @@ def _address6(text: str) -> str:
 
 def parse_if_inet6(content: str) -> Iterator[Interface]:
     """Address rows of /proc/net/if_inet6."""
-    for line in content.split("\n")[:MAX_ROUTES]:
+    for line in content.split("\n", MAX_ROUTES)[:MAX_ROUTES]:
         parts = line.split()
         if len(parts) < 6:
             continue
@@ -130,7 +130,7 @@ def parse_if_inet6(content: str) -> Iterator[Interface]:
 
 def parse_route6(content: str) -> Iterator[Interface]:
     """Usable unicast routes of /proc/net/ipv6_route, without the machine's own addresses."""
-    for line in content.split("\n")[:MAX_ROUTES]:
+    for line in content.split("\n", MAX_ROUTES)[:MAX_ROUTES]:
         parts = line.split()
         if len(parts) < 10:
             continue

@@ -153,13 +153,15 @@ def _go(host: Host, notes: Notes, found: _Found) -> None:
 
 def _python(host: Host, notes: Notes, found: _Found) -> None:
     prefix = posixpath.dirname(posixpath.dirname(found.path))
-    path = f"{prefix}/include/{posixpath.basename(found.path)}/patchlevel.h"
-    content = _config.text(host, found.base + path, notes, 65536) or ""
-    hit = re.search(r'#define PY_VERSION\s+"([^"]+)"', content)
-    if hit:
-        found.version = hit.group(1)
-        found.evidence.append(path)
-        return
+    # Old builds carry ABI flags in the folder's name: include/python3.6m.
+    pattern = f"{prefix}/include/{posixpath.basename(found.path)}*/patchlevel.h"
+    for path in _config.glob(host, found.base + pattern, notes)[:2]:
+        content = _config.text(host, path, notes, 65536) or ""
+        hit = re.search(r'#define PY_VERSION\s+"([^"]+)"', content)
+        if hit:
+            found.version = hit.group(1)
+            found.evidence.append(path.removeprefix(found.base))
+            return
     _string(
         rb"\x00([23]\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d+)?\+?)\x00",
         "lib/libpython{0}*.so.*",
