@@ -11,6 +11,7 @@ from hauberk.agent.signed import open_signed
 from hauberk.errors import Refused
 from hauberk.link.client.files import write_atomic
 from hauberk.link.client.identity import Ids
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.link import Desired
 
 _log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class DesiredState:
             return open_signed(kept.document, "desired", Desired, kept.ids)
         except FileNotFoundError:
             return self._default()
-        except (msgspec.DecodeError, Refused) as error:
+        except (*UNDECODABLE, Refused) as error:
             _log.error("%s: %s; defaults hold until the server sends it again", self._path, error)
             return self._default()
 

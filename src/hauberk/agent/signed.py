@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hauberk import signing
 from hauberk.errors import Refused
 from hauberk.link.client.identity import Ids
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.link import Desired, Signed, Task
 
 T = TypeVar("T", Task, Desired)
@@ -31,7 +32,7 @@ def open_signed(raw: bytes, context: signing.Context, kind: type[T], ids: Ids) -
     try:
         document = _signed.decode(raw)
         body = msgspec.msgpack.decode(document.body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise Refused(f"this {context} cannot be decoded: {error}") from error
     if body.key_id != ids.task_key_id:
         raise Refused(f"this {context} names key {body.key_id}; this agent trusts another key")
@@ -48,5 +49,5 @@ def claimed_id(raw: bytes) -> str:
     """The task id that a document claims, trusted for nothing but telling it back; "" if none."""
     try:
         return msgspec.msgpack.decode(_signed.decode(raw).body, type=Task).id
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return ""

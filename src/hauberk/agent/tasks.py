@@ -17,6 +17,7 @@ from hauberk.agent.signed import claimed_id, open_signed
 from hauberk.errors import BadInput, Refused
 from hauberk.link.client.files import write_atomic
 from hauberk.link.client.identity import Ids
+from hauberk.link.wire import UNDECODABLE
 from hauberk.ports import Clock
 from hauberk.schema.link import Task, TaskResult
 
@@ -217,7 +218,7 @@ class TaskGate:
             return Journal(agent=self._ids.agent)
         try:
             journal = msgspec.json.decode(self._path.read_bytes(), type=Journal)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             # Without it replays could pass: stop rather than guess.
             raise BadInput(
                 f"task journal is damaged ({error}); enrol anew", source=str(self._path)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from hauberk import signing
 from hauberk.errors import BadWire
+from hauberk.link.wire import UNDECODABLE
 
 MAGIC = b"HBK"
 MAX_BODY = 8 * 1024 * 1024
@@ -78,7 +79,7 @@ def parse(body: bytes) -> tuple[Envelope, Header]:
     try:
         envelope = _envelope.decode(body)
         header = _header.decode(envelope.header)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise BadWire(f"not an envelope: {error}") from error
     if envelope.magic != MAGIC or header.version != VERSION:
         raise BadWire(f"envelope version {header.version} is not {VERSION}: upgrade the older side")

@@ -8,6 +8,7 @@ import binascii
 import msgspec
 
 from hauberk.errors import BadWire
+from hauberk.link.wire import UNDECODABLE
 
 _PREFIX = "hbk1_"
 
@@ -34,5 +35,5 @@ def parse(text: str) -> EnrolToken:
     try:
         raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
         return msgspec.msgpack.decode(raw, type=EnrolToken)
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+    except (binascii.Error, ValueError, *UNDECODABLE) as error:
         raise BadWire("the enrolment token is damaged: copy it whole") from error

@@ -31,6 +31,8 @@ from hauberk.errors import BadWire
 from hauberk.schema.asset import columns_of
 
 VERSION = 1
+# What decoding hostile msgpack raises: msgspec tells bad UTF-8 and deep nesting apart.
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MAX_ROWS = 1_000_000
 MAX_TABLES = 64
 MAX_COLUMNS = 256
@@ -129,7 +131,7 @@ def decode_batch(data: bytes) -> Batch:
     """
     try:
         batch = _batch.decode(data)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise BadWire(f"not a batch: {error}") from error
     if batch.version != VERSION:
         raise BadWire(f"wire version {batch.version} is not {VERSION}: upgrade the older side")
@@ -162,7 +164,7 @@ def column_values(column: Column, rows: int) -> list[Scalar]:
     """
     try:
         values = _values(column, rows)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, IndexError) as error:
+    except (*UNDECODABLE, ValueError, IndexError) as error:
         raise BadWire(f"column {column.name!r}: {error}") from error
     if len(values) != rows:
         raise BadWire(f"column {column.name!r}: {len(values)} values for {rows} rows")

@@ -22,6 +22,7 @@ import msgspec
 
 from hauberk.link.client.files import private_folder, write_atomic
 from hauberk.link.client.segment import Item, Lane, Segment
+from hauberk.link.wire import UNDECODABLE
 from hauberk.ports import Clock
 
 _SEQUENCE = struct.Struct("<64sQ")
@@ -278,7 +279,7 @@ class Spool:
             return
         try:
             self._losses = msgspec.json.decode(path.read_bytes(), type=Losses)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             _log.error("spool: %s cannot be read (%s); losses before now are unknown", path, error)
             self._losses = Losses(events=1, reason="count of losses was damaged")
         self.dropped_rows = self._losses.events + self._losses.inventory

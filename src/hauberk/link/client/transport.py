@@ -16,6 +16,7 @@ import msgspec
 
 from hauberk.errors import BadInput, Busy, Refused, Unreachable
 from hauberk.link.client.identity import Identity
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.link import (
     BatchReply,
     Beat,
@@ -115,7 +116,7 @@ class Channel:
 def _refused(where: str, status: int, answer: bytes, later: str) -> Busy | GatewayRefused:
     try:
         refusal = _refusal.decode(answer)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         # A proxy or another server spoke: nothing may be dropped on its word.
         wait = float(later) if later.isdigit() else 30.0
         return Busy(f"{where}: HTTP {status}, not from a gateway", retry_after=wait)
@@ -187,5 +188,5 @@ def decode_reply(answer: bytes, kind: type[T], where: str) -> T:
     """Decode a 2xx body. Raises Unreachable when it is not `kind`: nothing counts as accepted."""
     try:
         return msgspec.msgpack.decode(answer, type=kind)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise Unreachable(f"{where}: answer is not {kind.__name__}: {error}") from error
