@@ -1,0 +1,402 @@
+"""Inventory tables of batches -> rows, changes, collections, relations and roles of the state.
+
+One SQL transaction takes many batches and the consumer's position, so that a crash repeats nothing.
+Times are the server's (received): clocks of workloads lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.dialects.sqlite import insert
+
+from hauberk.errors import BadWire
+from hauberk.link import rows as kinds
+from hauberk.link import wire
+from hauberk.link.wire import Table
+from hauberk.schema.ids import row_id
+from hauberk.schema.view import Change
+from hauberk.store import desired
+from hauberk.store.database import write
+from hauberk.store.labels import Kind, kind_of
+from hauberk.store.tables import asset, asset_change, collection, consumer, snapshot_part
+from hauberk.store.tables import relation as relation_table
+from hauberk.store.tables import role as role_table
+
+CONSUMER = "state"
+MAX_PARTS = 100_000
+_CHUNK = 400
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """The inventory tables of one batch, with where it came from."""
+
+    tenant: str
+    workload: str
+    received_ns: int
+    position: int
+    tables: Sequence[Table]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one transaction did: change rows per tenant, tables that could not be used."""
+
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+    collected: set[tuple[str, str]] = field(default_factory=set)
+    poison: list[tuple[Incoming, Table, str]] = field(default_factory=list)
+
+
+def is_inventory(name: str) -> bool:
+    """Whether a table of a batch belongs to the state rather than to the event lake."""
+    return name.startswith((kinds.ASSET, kinds.GONE)) or name in (
+        kinds.COLLECTION,
+        kinds.RELATION,
+        kinds.ROLE,
+    )
+
+
+class Assets:
+    """Applies inventory. One thread at a time."""
+
+    def __init__(self, engine: Engine, *, hostname: Callable[[str, str], str]) -> None:
+        """`hostname(tenant, workload)` fills the change rows that are published."""
+        self._engine, self._hostname = engine, hostname
+
+    def position(self) -> int:
+        """Inbox position up to which everything is applied."""
+        with self._engine.begin() as db:
+            query = select(consumer.c.position).where(consumer.c.name == CONSUMER)
+            return int(db.execute(query).scalar() or 0)
+
+    def apply(self, batches: Sequence[Incoming], position: int) -> Applied:
+        """Apply batches and advance the position, all or nothing.
+
+        A table that cannot be used is left out whole and told in `poison`.
+        """
+        done = Applied()
+        with write(self._engine) as db:
+            for batch in batches:
+                for table in batch.tables:
+                    try:
+                        with db.begin_nested():
+                            fresh = _apply(db, batch, table)
+                    except BadWire as error:
+                        done.poison.append((batch, table, str(error)))
+                        continue
+                    if fresh:
+                        changes = self._publishable(fresh)
+                        done.changes.setdefault(batch.tenant, []).extend(changes)
+                    if table.name == kinds.COLLECTION:
+                        done.collected.add((batch.tenant, batch.workload))
+            _advance(db, position)
+        return done
+
+    def _publishable(self, fresh: Rows) -> list[Change]:
+        return [
+            Change(
+                seq=row["seq"],
+                at_ms=row["at_ns"] // 1_000_000,
+                workload=row["workload"],
+                hostname=self._hostname(row["tenant"], row["workload"]),
+                subclass=row["subclass"],
+                asset=row["asset"],
+                label=row["label"],
+                kind=row["kind"],
+                before=_decode(row["before"]),
+                after=_decode(row["after"]),
+            )
+            for row in fresh
+        ]
+
+
+def _apply(db: Connection, batch: Incoming, table: Table) -> Rows:
+    name = table.name
+    if name.startswith(kinds.ASSET):
+        return _assets(db, batch, table, name.removeprefix(kinds.ASSET))
+    if name.startswith(kinds.GONE):
+        return _gone(db, batch, table, name.removeprefix(kinds.GONE))
+    if name == kinds.COLLECTION:
+        _collections(db, batch, _structs(table, kinds.CollectionRow))
+    elif name == kinds.RELATION:
+        _relations(db, batch, _structs(table, kinds.RelationRow))
+    else:
+        _roles(db, batch, _structs(table, kinds.RoleRow))
+    return []
+
+
+def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
+    kind = kind_of(subclass)
+    rows = {kind.key(row): row for row in wire.decode_rows(table)}
+    epoch, full = _meta(table, "epoch"), bool(_meta(table, "full"))
+    here = _here(batch, subclass)
+    if not full and _newest_epoch(db, batch, subclass) is None:
+        # Upserts over nothing: this server lost the snapshot they build on.
+        desired.request_resync(db, batch.tenant, batch.workload)
+    old = _existing(db, here, None if full else list(rows))
+    upserts: Rows = []
+    touched: Rows = []
+    changes: Rows = []
+    for key, fields in rows.items():
+        before = old.get(key)
+        row = _row(batch, subclass, key, kind.label(fields, key), fields, epoch)
+        if before is not None and before["epoch"] > epoch and full:
+            continue  # an older snapshot arrives late: the newer one stands
+        if before is None or before["gone_ns"] is not None:
+            changes.append(_change(batch, row, "added", {}, fields))
+            if before is not None:
+                row["first_seen_ns"] = before["first_seen_ns"]
+            upserts.append(row)
+            continue
+        row["first_seen_ns"], row["changed_ns"] = before["first_seen_ns"], before["changed_ns"]
+        row["epoch"] = max(epoch, before["epoch"])
+        if row["fields"] == before["fields"]:
+            touched.append({"b_key": key, "b_epoch": row["epoch"]})
+            continue
+        past, now = kind.difference(_decode(before["fields"]), fields)
+        if past or now:
+            row["changed_ns"] = batch.received_ns
+            changes.append(_change(batch, row, "changed", past, now))
+        upserts.append(row)
+    _store(db, here, batch.received_ns, upserts, touched)
+    if full and _complete(db, batch, table, subclass, epoch):
+        changes += _sweep(db, batch, subclass, epoch)
+    return _log_changes(db, changes)
+
+
+def _gone(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
+    keys = [row.key for row in _structs(table, kinds.GoneRow)]
+    here = _here(batch, subclass)
+    old = {k: v for k, v in _existing(db, here, keys).items() if v["gone_ns"] is None}
+    return _log_changes(db, _remove(db, batch, here, list(old.values())))
+
+
+def _sweep(db: Connection, batch: Incoming, subclass: str, epoch: int) -> Rows:
+    """Remove what a complete snapshot did not name."""
+    here = _here(batch, subclass)
+    stale = here & (asset.c.epoch < epoch) & asset.c.gone_ns.is_(None)
+    rows = [dict(r) for r in db.execute(select(asset).where(stale)).mappings()]
+    return _remove(db, batch, here, rows)
+
+
+def _remove(db: Connection, batch: Incoming, here: Any, rows: Rows) -> Rows:
+    keys = [row["key"] for row in rows]
+    for part in _chunks(keys):
+        gone = {"gone_ns": batch.received_ns, "changed_ns": batch.received_ns}
+        db.execute(update(asset).where(here, asset.c.key.in_(part)).values(**gone))
+    return [_change(batch, row, "removed", _decode(row["fields"]), {}) for row in rows]
+
+
+def _complete(db: Connection, batch: Incoming, table: Table, subclass: str, epoch: int) -> bool:
+    """Note a part of a snapshot; True when all parts of this epoch have come, in any order."""
+    part, parts = _meta(table, "part", 0), _meta(table, "parts", 1)
+    if not 1 <= parts <= MAX_PARTS:
+        raise BadWire(f"table {table.name!r}: {parts} parts; at most {MAX_PARTS}")
+    where = (
+        (snapshot_part.c.tenant == batch.tenant)
+        & (snapshot_part.c.workload == batch.workload)
+        & (snapshot_part.c.subclass == subclass)
+    )
+    newest = db.execute(select(func.max(snapshot_part.c.epoch)).where(where)).scalar()
+    if newest is not None and newest > epoch:
+        return False
+    if parts > 1:
+        mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": subclass}
+        noted = insert(snapshot_part).values(mine | {"epoch": epoch, "part": part})
+        db.execute(noted.on_conflict_do_nothing())
+        count = select(func.count()).where(where, snapshot_part.c.epoch == epoch)
+        if int(db.execute(count).scalar() or 0) < parts:
+            return False
+    db.execute(delete(snapshot_part).where(where, snapshot_part.c.epoch <= epoch))
+    return True
+
+
+def _collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]) -> None:
+    for row in rows:
+        values = {
+            "outcome": row.outcome,
+            "rows": row.rows,
+            "epoch": row.epoch,
+            "ended_ns": row.ended_ns,
+            "received_ns": batch.received_ns,
+            "cpu_s": row.cpu_s,
+            "problems": _encode(row.problems()).decode(),
+        }
+        mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": row.subclass}
+        statement = insert(collection).values(mine | values)
+        db.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(mine),
+                set_=values,
+                where=collection.c.epoch <= row.epoch,
+            )
+        )
+
+
+def _relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) -> None:
+    names = ("kind", "src_subclass", "src_key", "dst_subclass", "dst_key")
+    fresh = {tuple(getattr(r, n) for n in names): r.evidence for r in rows}
+    here = (relation_table.c.tenant == batch.tenant) & (relation_table.c.workload == batch.workload)
+    stored = db.execute(select(relation_table).where(here)).mappings()
+    old = {tuple(r[n] for n in names): r["evidence"] for r in stored}
+    mine = {"tenant": batch.tenant, "workload": batch.workload}
+    stale = [dict(zip(names, k, strict=True)) for k in old if fresh.get(k) != old[k]]
+    for row in stale:
+        match = [relation_table.c[n] == v for n, v in row.items()]
+        db.execute(delete(relation_table).where(here, *match))
+    added = [
+        mine | dict(zip(names, k, strict=True)) | {"evidence": e}
+        for k, e in fresh.items()
+        if old.get(k) != e
+    ]
+    if added:
+        db.execute(plain_insert(relation_table), added)
+
+
+def _roles(db: Connection, batch: Incoming, rows: list[kinds.RoleRow]) -> None:
+    mine = {"tenant": batch.tenant, "workload": batch.workload}
+    db.execute(
+        delete(role_table).where(
+            role_table.c.tenant == batch.tenant, role_table.c.workload == batch.workload
+        )
+    )
+    fresh = {
+        r.role: mine
+        | {
+            "role": r.role,
+            "title_en": r.title_en,
+            "title_zh": r.title_zh,
+            "confidence": r.confidence,
+            "evidence": _encode(r.evidence).decode(),
+        }
+        for r in rows
+    }
+    if fresh:
+        db.execute(plain_insert(role_table), list(fresh.values()))
+
+
+def _existing(db: Connection, here: Any, keys: list[str] | None) -> dict[str, dict[str, Any]]:
+    if keys is None:
+        return {r["key"]: dict(r) for r in db.execute(select(asset).where(here)).mappings()}
+    found: dict[str, dict[str, Any]] = {}
+    for part in _chunks(keys):
+        query = select(asset).where(here, asset.c.key.in_(part))
+        found |= {r["key"]: dict(r) for r in db.execute(query).mappings()}
+    return found
+
+
+def _store(db: Connection, here: Any, now: int, upserts: Rows, touched: Rows) -> None:
+    if upserts:
+        statement = insert(asset)
+        set_ = {c.name: statement.excluded[c.name] for c in asset.c if not c.primary_key}
+        db.execute(
+            statement.on_conflict_do_update(index_elements=asset.primary_key, set_=set_), upserts
+        )
+    by_epoch: dict[int, list[str]] = {}
+    for row in touched:
+        by_epoch.setdefault(row["b_epoch"], []).append(row["b_key"])
+    for epoch, keys in by_epoch.items():
+        for part in _chunks(keys):
+            seen = {"last_seen_ns": now, "epoch": epoch}
+            db.execute(update(asset).where(here, asset.c.key.in_(part)).values(**seen))
+
+
+def _row(
+    batch: Incoming, subclass: str, key: str, label: str, fields: dict[str, Any], epoch: int
+) -> dict[str, Any]:
+    now = batch.received_ns
+    return {
+        "tenant": batch.tenant,
+        "workload": batch.workload,
+        "subclass": subclass,
+        "key": key,
+        "id": row_id(batch.workload, subclass, key),
+        "label": label,
+        "fields": _encode(fields).decode(),
+        "first_seen_ns": now,
+        "changed_ns": now,
+        "last_seen_ns": now,
+        "gone_ns": None,
+        "epoch": epoch,
+    }
+
+
+def _change(
+    batch: Incoming, row: dict[str, Any], kind: str, before: dict[str, Any], after: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "tenant": batch.tenant,
+        "workload": batch.workload,
+        "subclass": row["subclass"],
+        "asset": row["id"],
+        "label": row["label"],
+        "at_ns": batch.received_ns,
+        "kind": kind,
+        "before": _encode(before).decode(),
+        "after": _encode(after).decode(),
+    }
+
+
+def _log_changes(db: Connection, changes: Rows) -> Rows:
+    """Write the change log; the rows with their `seq`."""
+    if not changes:
+        return []
+    last = int(db.execute(select(func.max(asset_change.c.seq))).scalar() or 0)
+    # The write lock is ours: sequence numbers are given here, in order.
+    numbered = [row | {"seq": last + i} for i, row in enumerate(changes, 1)]
+    db.execute(plain_insert(asset_change), numbered)
+    return numbered
+
+
+def _newest_epoch(db: Connection, batch: Incoming, subclass: str) -> int | None:
+    query = select(collection.c.epoch).where(
+        collection.c.tenant == batch.tenant,
+        collection.c.workload == batch.workload,
+        collection.c.subclass == subclass,
+    )
+    return db.execute(query).scalar()
+
+
+def _advance(db: Connection, position: int) -> None:
+    statement = insert(consumer).values(name=CONSUMER, position=position)
+    db.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"position": position})
+    )
+
+
+def _here(batch: Incoming, subclass: str) -> Any:
+    return (
+        (asset.c.tenant == batch.tenant)
+        & (asset.c.workload == batch.workload)
+        & (asset.c.subclass == subclass)
+    )
+
+
+def _meta(table: Table, name: str, default: int = 0) -> int:
+    value = table.meta.get(name, default)
+    if not isinstance(value, int):
+        raise BadWire(f"table {table.name!r}: meta {name} is not a number")
+    return value
+
+
+def _structs(table: Table, kind: type[Any]) -> list[Any]:
+    try:
+        return msgspec.convert(wire.decode_rows(table), list[kind])  # type: ignore[valid-type]
+    except msgspec.ValidationError as error:
+        raise BadWire(f"table {table.name!r}: {error}") from error
+
+
+def _chunks(values: list[str]) -> list[list[str]]:
+    return [values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK)]
+
+
+__all__ = ["Applied", "Assets", "Incoming", "Kind", "is_inventory"]

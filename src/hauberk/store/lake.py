@@ -1,0 +1,308 @@
+"""The event lake: one Delta table per tenant and OCSF class, below `root/<tenant>/<table>`.
+
+Columns: those of the event's Struct (`schema.event`), then ``workload``, ``agent``, ``boot``
+(string), ``sequence``, ``ordinal`` (row within the batch), ``received_ns`` (int64) and the
+partition ``day`` (received day, ``YYYY-MM-DD``, UTC; in the path only). (agent, boot, sequence,
+ordinal) is unique. The tenant is in the path, and only there. Columns of a newer agent are added
+to the table; older files read as null.
+
+delta-rs never fsyncs. So: data files are written and fsynced first, then committed, then the log
+entry and its folder are fsynced, and only then does the caller advance its position in the inbox.
+Each commit carries the Delta transaction (app id of the inbox, last position): what a crash makes
+the caller repeat is left out. A torn last log entry is removed at open, and its rows come again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from hauberk.errors import BadWire, StorageFull, Temporary
+from hauberk.schema.asset import columns_of
+from hauberk.schema.event import EVENT_CLASSES
+from hauberk.schema.ids import TENANT_NAME
+from hauberk.store import delta_log, parquet
+from hauberk.store.arrow import COLUMN_NAME, LIST
+from hauberk.store.files import make_folder, room, sync_folder
+
+ADDED: dict[str, Any] = {
+    "workload": pa.string(),
+    "agent": pa.string(),
+    "boot": pa.string(),
+    "sequence": pa.int64(),
+    "ordinal": pa.int64(),
+    "received_ns": pa.int64(),
+}
+PARTITION = "day"
+MAX_TABLES, MAX_COLUMNS = 64, 160
+CHECKPOINT_EVERY = 50
+_RETRIES = 8
+_KINDS: dict[str, Any] = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "list": LIST,
+}
+_CONFIGURATION = {
+    "delta.logRetentionDuration": "interval 1 hours",
+    "delta.deletedFileRetentionDuration": "interval 1 hours",
+    "delta.enableExpiredLogCleanup": "false",
+}
+_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Handle:
+    table: Any
+    schema: dict[str, Any]
+    folder: Path
+    lock: threading.RLock
+    written: int
+    checkpointed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One live Parquet file of a table, as the log tells it."""
+
+    path: str
+    bytes: int
+    rows: int
+    day: str
+
+
+class Lake:
+    """All tables below one folder. Safe for several threads."""
+
+    def __init__(self, root: Path, *, app_id: str) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            root: folder of the tenants' folders.
+            app_id: names the inbox whose positions are committed.
+        """
+        make_folder(root)
+        self.root, self.app_id = root, app_id
+        self._handles: dict[tuple[str, str], _Handle] = {}
+        self._lock = threading.Lock()
+
+    def tables(self) -> list[tuple[str, str]]:
+        """(tenant, table) of every table on disk."""
+        found = self.root.glob("*/*/_delta_log")
+        return sorted((p.parent.parent.name, p.parent.name) for p in found)
+
+    def written(self, tenant: str, table: str) -> int:
+        """Inbox position that the table has durably; 0 when it has none or doesn't exist."""
+        if not (self.root / tenant / table / "_delta_log").exists():
+            return 0
+        return self._handle(tenant, table).written
+
+    def append(self, tenant: str, table: str, rows: Any, *, position: int) -> bool:
+        """Add rows (a pyarrow.Table with the columns of `ADDED`), durable on return.
+
+        Args:
+            tenant: from the credential.
+            table: name of the event class.
+            rows: event columns and those of `ADDED`, without the partition.
+            position: inbox position of the newest row; all rows of positions that `written` does
+                not tell yet and up to this one must be in `rows`.
+
+        Returns:
+            False when that position was written before.
+
+        Raises:
+            BadWire: a column has another type than the table's, or there are too many.
+            StorageFull: no room; nothing was committed.
+            Temporary: other writers kept winning.
+        """
+        handle = self._handle(tenant, table, create=True)
+        with handle.lock, room(str(handle.folder)):
+            if position <= handle.written:
+                return False
+            self._evolve(handle, rows.schema)
+            actions = [
+                parquet.write(handle.folder, day, part, level=1) for day, part in _by_day(rows)
+            ]
+            for folder in {handle.folder / a.path.partition("/")[0] for a in actions}:
+                sync_folder(folder)
+            self.commit(handle, actions, Transaction(self.app_id, position))
+            handle.written = position
+            if handle.table.version() - handle.checkpointed >= CHECKPOINT_EVERY:
+                self._checkpoint(handle)
+        return True
+
+    def commit(self, handle: _Handle, actions: Sequence[Any], mark: Transaction) -> None:
+        """Commit actions whose data is durable; the log entry is durable on return.
+
+        Every commit has a transaction as its last action, so that a torn entry can be told.
+        """
+        before = handle.table.version()
+        for attempt in range(_RETRIES):
+            try:
+                handle.table.create_write_transaction(
+                    list(actions),
+                    mode="append",
+                    schema=handle.table.schema(),
+                    partition_by=[PARTITION],
+                    commit_properties=CommitProperties(
+                        custom_metadata={delta_log.MARK: "1"}, app_transactions=[mark]
+                    ),
+                    post_commithook_properties=_HOOKS,
+                )
+                break
+            except CommitFailedError:
+                handle.table.update_incremental()
+                _log.info("lake: %s: another commit won, try %d", handle.folder, attempt + 1)
+            except OSError as error:
+                raise _full(handle.folder, error) from error
+        else:
+            raise Temporary(f"{handle.folder}: other writers kept winning", retry_after=2.0)
+        handle.table.update_incremental()
+        delta_log.sync(handle.folder, before, handle.table.version())
+
+    def locked(self, tenant: str, table: str) -> _Handle:
+        """A table's handle, fresh; take its `lock` while committing."""
+        handle = self._handle(tenant, table)
+        with handle.lock:
+            handle.table.update_incremental()
+        return handle
+
+    def files(self, tenant: str, table: str) -> list[DataFile]:
+        """Live files of a table, oldest day first."""
+        handle = self.locked(tenant, table)
+        with handle.lock:
+            actions = pa.table(handle.table.get_add_actions(flatten=True)).select(
+                ["path", "size_bytes", "num_records", f"partition.{PARTITION}"]
+            )
+        files = [
+            DataFile(str(p), int(b), int(n or 0), str(d))
+            for p, b, n, d in zip(*(c.to_pylist() for c in actions.columns), strict=True)
+        ]
+        return sorted(files, key=lambda f: (f.day, f.path))
+
+    def checkpoint(self, tenant: str, table: str) -> None:
+        """Write a checkpoint if there were commits since the last, then drop old log entries."""
+        handle = self.locked(tenant, table)
+        with handle.lock, room(str(handle.folder)):
+            if handle.table.version() > handle.checkpointed:
+                self._checkpoint(handle)
+            handle.table.cleanup_metadata()
+
+    def vacuum(self, tenant: str, table: str, *, hours: int = 1) -> int:
+        """Delete files that no live version names since `hours`; how many."""
+        handle = self.locked(tenant, table)
+        with handle.lock:
+            gone = handle.table.vacuum(
+                retention_hours=hours,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                commit_properties=CommitProperties(custom_metadata={delta_log.MARK: "1"}),
+                post_commithook_properties=_HOOKS,
+            )
+            before = handle.checkpointed
+            handle.table.update_incremental()
+            delta_log.sync(handle.folder, max(before, 0), handle.table.version())
+        return len(gone)
+
+    def _checkpoint(self, handle: _Handle) -> None:
+        handle.table.create_checkpoint()
+        delta_log.sync_checkpoint(handle.folder)
+        handle.checkpointed = handle.table.version()
+
+    def _handle(self, tenant: str, table: str, *, create: bool = False) -> _Handle:
+        with self._lock:
+            handle = self._handles.get((tenant, table))
+            if handle is None:
+                handle = self._open(tenant, table, create=create)
+                self._handles[tenant, table] = handle
+            return handle
+
+    def _open(self, tenant: str, table: str, *, create: bool) -> _Handle:
+        if not TENANT_NAME.fullmatch(tenant) or not COLUMN_NAME.fullmatch(table):
+            raise BadWire(f"{tenant!r}/{table!r} is not the name of a table")
+        folder = self.root / tenant / table
+        delta_log.repair(folder)
+        try:
+            delta = DeltaTable(str(folder))
+        except TableNotFoundError:
+            if not create:
+                raise
+            if len(list((self.root / tenant).glob("*"))) >= MAX_TABLES:
+                raise BadWire(f"tenant {tenant} has {MAX_TABLES} event tables already") from None
+            delta = self._create(folder, table)
+        schema = {f.name: pa.field(f) for f in pa.schema(delta.schema()) if f.name != PARTITION}
+        written = delta.transaction_version(self.app_id) or 0
+        checkpointed = delta_log.checkpoint_version(folder)
+        kinds = {name: field.type for name, field in schema.items()}
+        return _Handle(delta, kinds, folder, threading.RLock(), written, checkpointed)
+
+    def _create(self, folder: Path, table: str) -> Any:
+        make_folder(folder)
+        known = EVENT_CLASSES.get(table)
+        fields = [] if known is None else [(c.name, _KINDS[c.kind]) for c in columns_of(known)]
+        schema = pa.schema([*fields, *ADDED.items(), (PARTITION, pa.string())])
+        with room(str(folder)):
+            try:
+                delta = DeltaTable.create(
+                    str(folder),
+                    schema=schema,
+                    partition_by=[PARTITION],
+                    configuration=_CONFIGURATION,
+                )
+            except OSError as error:
+                raise _full(folder, error) from error
+            delta_log.sync(folder, -1, delta.version())
+            sync_folder(folder)
+        return delta
+
+    def _evolve(self, handle: _Handle, schema: Any) -> None:
+        """Add columns of a newer agent. Raises BadWire for another type or too many."""
+        fresh: list[Any] = []
+        for field in schema:
+            known = handle.schema.get(field.name)
+            if known is None and field.name != PARTITION:
+                fresh.append(field)
+            elif known != field.type:
+                raise BadWire(f"column {field.name!r} is {field.type} here and {known} in the lake")
+        if not fresh:
+            return
+        if len(handle.schema) + len(fresh) > MAX_COLUMNS:
+            raise BadWire(f"{handle.folder.name} would get over {MAX_COLUMNS} columns")
+        before = handle.table.version()
+        handle.table.alter.add_columns([Field.from_arrow(f) for f in fresh])
+        handle.table.update_incremental()
+        delta_log.sync(handle.folder, before, handle.table.version())
+        handle.schema |= {f.name: f.type for f in fresh}
+
+
+def day_of(received_ns: int) -> str:
+    """The partition of a received time."""
+    return datetime.fromtimestamp(received_ns / 1e9, UTC).strftime("%Y-%m-%d")
+
+
+def _by_day(rows: Any) -> Iterator[tuple[str, Any]]:
+    """Split rows at midnight UTC; they come in received order, give or take."""
+    ns = 86_400 * 1_000_000_000
+    days = pa.compute.divide(rows.column("received_ns"), ns)
+    for day in pa.compute.unique(days).to_pylist():
+        part = rows.filter(pa.compute.equal(days, day)) if len(days) else rows
+        yield day_of(day * ns), part
+
+
+def _full(folder: Path, error: OSError) -> Exception:
+    if "No space left" in str(error) or "os error 28" in str(error):
+        return StorageFull(f"{folder}: no room left: free space on its disk", retry_after=30.0)
+    return error
+
