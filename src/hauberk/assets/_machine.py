@@ -109,6 +109,6 @@ def parse_meminfo(text: str) -> dict[str, int]:
     for line in text.splitlines()[:500]:
         name, colon, rest = line.partition(":")
         words = rest.split()
-        if colon and words and words[0].isascii() and words[0].isdigit() and len(words[0]) < 20:
+        if colon and words and words[0].isascii() and words[0].isdigit() and len(words[0]) < 16:
             found[name] = int(words[0]) * (1024 if words[1:2] == ["kB"] else 1)
     return found

@@ -207,7 +207,7 @@ def _device(host: Host, top: str, name: str, kind: str) -> Storage:
     return Storage(
         kind=kind,
         device=f"/dev/mapper/{label}" if label else f"/dev/{name}",
-        size_bytes=int(size) * SECTOR if size.isdecimal() and len(size) < 20 else None,
+        size_bytes=int(size) * SECTOR if size.isdecimal() and len(size) < 16 else None,
         read_only=_flag(host, f"{top}/ro"),
         encrypted=mapped.startswith("CRYPT-") if mapped else None,
         rotational=_flag(host, f"{top}/queue/rotational"),

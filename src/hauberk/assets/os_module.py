@@ -23,7 +23,7 @@ class KernelModule(Asset, frozen=True, kw_only=True):
 
     name: Annotated[str, column("Module", "模块")]
     version: Annotated[str, column("Version", "版本")] = ""
-    size_bytes: Annotated[int, column("Size", "大小", "bytes in memory")] = 0
+    size_bytes: Annotated[int | None, column("Size", "大小", "bytes in memory")] = None
     state: Annotated[str, column("State", "状态")] = ""
     path: Annotated[str, column("File", "文件")] = ""
     taints: Annotated[

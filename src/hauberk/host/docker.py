@@ -14,6 +14,7 @@ from hauberk.ports import ContainerInfo, ImageInfo
 TIMEOUT_S = 5.0
 BODY_LIMIT = 64 * 1024 * 1024
 MAX_INSPECTED = 2000
+_MAX = 2**63 - 1
 _ID = re.compile(r"[0-9a-f]{12,64}")
 T = TypeVar("T")
 
@@ -156,7 +157,7 @@ class DockerApi:
                 runtime=self.name,
                 tags=sorted(t for t in image.repo_tags or [] if t != "<none>:<none>"),
                 digests=sorted(d for d in image.repo_digests or [] if d != "<none>@<none>"),
-                size=image.size,
+                size=min(max(image.size, 0), _MAX),
                 created_ns=_seconds(image.created),
             )
             for image in self._get("/images/json", list[_Image])
@@ -221,8 +222,8 @@ def _image_id(text: str) -> str:
 
 def _seconds(value: int | str) -> int:
     if isinstance(value, str):
-        value = int(value) if value.isdigit() and len(value) < 12 else 0
-    return value * 1_000_000_000
+        value = int(value) if value.isascii() and value.isdigit() and len(value) < 12 else 0
+    return min(max(value, 0) * 1_000_000_000, _MAX)
 
 
 def _port(port: _Port) -> str:
