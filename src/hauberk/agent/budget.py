@@ -143,7 +143,7 @@ class EventPath:
         return self._seen % KEEP_ONE_IN != 0
 
 
-def pace(background: Background, sleep: Callable[[float], None]) -> None:
+def pace(background: Background, sleep: Callable[[float], object]) -> None:
     """Wait until background work fits the grant again; `sleep` may end early."""
     owed = background.owed_s()
     if owed > 0:

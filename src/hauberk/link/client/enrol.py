@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import ssl
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -18,9 +19,9 @@ from hauberk.errors import Refused
 from hauberk.link import token as tokens
 from hauberk.link.client import identity as identities
 from hauberk.link.client.identity import Identity
-from hauberk.link.client.transport import Channel, Transport, decode_reply, verified_context
+from hauberk.link.client.transport import Channel, decode_reply, verified_context
 from hauberk.schema.ids import agent_id
-from hauberk.schema.link import EnrolReply, EnrolRequest, RotateRequest, WorkloadFacts
+from hauberk.schema.link import EnrolReply, EnrolRequest, RotateReply, RotateRequest, WorkloadFacts
 
 
 def enrol(
@@ -101,7 +102,14 @@ def fetch_ca(url: str, ca_sha256: bytes, *, timeout_s: float = 30.0) -> bytes:
     )
 
 
-def rotate(folder: Path, old: Identity, transport: Transport) -> Identity:
+class RotatePort(Protocol):
+    """The one route that a rotation uses."""
+
+    def rotate(self, request: RotateRequest) -> RotateReply:
+        """Ask for a new certificate."""
+
+
+def rotate(folder: Path, old: Identity, transport: RotatePort) -> Identity:
     """New key and certificate under the same agent id; the old key vouches for the request.
 
     Raises:

@@ -96,6 +96,11 @@ class Sender:
         self.refusal = ""
         self._backoff.succeeded()
 
+    def stop(self, message: str) -> None:
+        """The server refuses this identity: send nothing until `use`."""
+        self.refusal = message or "refused"
+        _log.error("link: the server refuses this identity: %s; enrol anew", self.refusal)
+
     def step(self) -> Step:
         """Send the oldest batch, if any."""
         if self.refusal:
@@ -112,8 +117,7 @@ class Sender:
         except GatewayRefused as error:
             self.in_doubt = False
             if error.refusal.code == "enrol":
-                self.refusal = error.refusal.message
-                _log.error("link: the server refuses this identity: %s", self.refusal)
+                self.stop(error.refusal.message)
                 return Step("stopped", LONGEST_WAIT_S, self.refusal)
             self._set_aside(item, error.refusal.message)
             self._spool.done(item)

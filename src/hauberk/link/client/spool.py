@@ -169,9 +169,14 @@ class Spool:
                 self._collect()
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep until there is something to send, at most `timeout_s` seconds."""
+        """Sleep until something is put in, or `wake`, at most `timeout_s` seconds.
+
+        Returns at once, True, when something waits already.
+        """
         with self._lock:
-            return self._lock.wait_for(lambda: self._oldest() is not None, timeout_s)
+            if self._oldest() is None:
+                self._lock.wait(timeout_s)
+            return self._oldest() is not None
 
     def wake(self) -> None:
         """End a `wait`."""

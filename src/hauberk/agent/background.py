@@ -1,0 +1,210 @@
+"""The background loop: collects what is due within the grant, reports it, runs tasks."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from hauberk.agent.budget import Background, pace
+from hauberk.agent.ledger import Ledger
+from hauberk.agent.reporter import Reporter
+from hauberk.agent.schedule import Plan
+from hauberk.agent.tasks import TaskGate
+from hauberk.content import role as role_files
+from hauberk.content.role import Role, RoleCases
+from hauberk.engines.inventory import join
+from hauberk.engines.inventory.ownership import owners
+from hauberk.engines.inventory.roles import tags
+from hauberk.errors import BadContent
+from hauberk.host.collect import run as collect
+from hauberk.host.shipped import shipped
+from hauberk.ports import Clock, Collector, Host
+from hauberk.schema.link import Desired, Task
+
+MAX_OWNERS = 20_000
+_NS = 1_000_000_000
+_log = logging.getLogger(__name__)
+
+
+class _Stopping(Exception):
+    """Ends a collection in the middle when the agent stops."""
+
+
+class BackgroundLoop:
+    """One thread; others talk to it by `ask`."""
+
+    def __init__(
+        self,
+        host: Host,
+        collectors: dict[str, Collector],
+        plan: Plan,
+        grant: Background,
+        reporter: Reporter,
+        gate: TaskGate,
+        ledger: Ledger,
+        clock: Clock,
+        stop: threading.Event,
+        *,
+        relation_s: float,
+        collected: Callable[[str], None],
+    ) -> None:
+        """Nothing is collected before `turn`."""
+        self._host, self._collectors, self._plan, self._grant = host, collectors, plan, grant
+        self._reporter, self._gate, self._ledger = reporter, gate, ledger
+        self._clock, self._stop = clock, stop
+        self._relation_ns = int(relation_s * _NS)
+        self._collected = collected
+        self._asked: queue.SimpleQueue[Task | Desired | None] = queue.SimpleQueue()
+        self._related_ns: int | None = None
+        self._changed = False
+        self._owners: dict[str, str] = {}
+        self._roles: list[Role] | None = None
+
+    def ask(self, what: Task | Desired | None) -> None:
+        """Run a task, take a desired state, or (None) look whether there is something to do."""
+        self._asked.put(what)
+
+    def run(self) -> None:
+        """Until the agent stops."""
+        while not self._stop.is_set():
+            try:
+                wait_s = self.turn()
+            except _Stopping:
+                return
+            try:
+                self._asked_for(self._asked.get(timeout=wait_s))
+            except queue.Empty:
+                continue
+
+    def turn(self) -> float:
+        """Do one piece of what is due. Returns seconds until the next is; 0 for at once."""
+        self._drain()
+        if self._reporter.resend():
+            self._changed = True
+            self._related_ns = None
+        now = self._clock.mono_ns()
+        due = self._plan.due(now)
+        if due:
+            self._collect(due[0], paced=True)
+            return 0.0
+        wait_s = self._relate_if_due(now)
+        at = self._plan.next_ns()
+        if at is not None:
+            wait_s = min(wait_s, max(at - now, 0) / _NS)
+        return max(wait_s, 0.01)
+
+    def _drain(self) -> None:
+        while not self._asked.empty():
+            self._asked_for(self._asked.get())
+
+    def _asked_for(self, what: Task | Desired | None) -> None:
+        if isinstance(what, Desired):
+            self._plan.change(what.schedule)
+            self._grant.change(what.budget.background_pct)
+        elif isinstance(what, Task):
+            self._task(what)
+
+    def _task(self, task: Task) -> None:
+        """Orders are not slowed down by the grant, but they are charged to it."""
+        if self._gate.expired(task):
+            return
+        if task.kind == "reload":
+            self._roles = None
+            self._owners.clear()
+            self._reporter.full_next()
+            self._gate.finish(task.id, "done", "content is read anew, inventory is sent in full")
+            return
+        wanted = task.args.get("subclasses", [])
+        known = self._plan.collect_now(wanted)
+        unknown = sorted(set(wanted) - set(known))
+        for subclass in known:
+            self._collect(subclass, paced=False)
+        self._relate()
+        message = f"collected {len(known)} subclasses"
+        if unknown:
+            message += f"; this agent has no collector for {', '.join(unknown)}"
+        self._gate.finish(task.id, "failed" if wanted and not known else "done", message)
+
+    def _collect(self, subclass: str, *, paced: bool) -> None:
+        collector = self._collectors[subclass]
+        mark = time.thread_time()
+
+        def settle() -> None:
+            nonlocal mark
+            now = time.thread_time()
+            self._grant.spend(now - mark)
+            mark = now
+            if self._stop.is_set():
+                raise _Stopping
+            if paced:
+                pace(self._grant, self._stop.wait)
+
+        settle()
+        with self._ledger.measure(f"collect/{subclass}"):
+            rows, proof = collect(
+                collector,
+                self._host,
+                epoch=self._reporter.next_epoch(),
+                clock=self._clock,
+                pace=settle,
+            )
+        self._ledger.add(f"collect/{subclass}", rows=len(rows))
+        self._plan.ran(subclass, self._clock.mono_ns())
+        if self._reporter.report(proof, collector.struct, rows):
+            self._changed = True
+            if subclass == join.PACKAGE:
+                self._owners.clear()
+        self._grant.spend(time.thread_time() - mark)
+        self._collected(subclass)
+
+    def _relate_if_due(self, now: int) -> float:
+        if not self._changed:
+            return 3600.0
+        if self._related_ns is not None:
+            left = self._related_ns + self._relation_ns - now
+            if left > 0:
+                return left / _NS
+        self._relate()
+        return 3600.0
+
+    def _relate(self) -> None:
+        """Join what was collected into relations and role tags."""
+        mark = time.thread_time()
+        with self._ledger.measure("relate"):
+            snapshot = self._reporter.snapshot
+            paths = set(join.paths(snapshot))
+            unknown = paths - self._owners.keys()
+            if unknown:
+                # Files without an owner are kept as "", so that they are not asked for again.
+                self._owners.update(dict.fromkeys(unknown, ""))
+                self._owners.update(owners(self._host, sorted(unknown)))
+            if len(self._owners) > MAX_OWNERS:
+                self._owners = {p: o for p, o in self._owners.items() if p in paths}
+            known = {path: owner for path, owner in self._owners.items() if owner}
+            relations = join.relations(snapshot, known)
+            if self._roles is None:
+                self._roles = shipped_roles()
+            roles = tags(snapshot, self._roles, exists=self._host.exists)
+            self._reporter.relate(relations, roles)
+        self._grant.spend(time.thread_time() - mark)
+        self._changed = False
+        self._related_ns = self._clock.mono_ns()
+
+
+def shipped_roles() -> list[Role]:
+    """The roles of this installation, without their fixtures. A bad file is logged and left out."""
+    found: list[Role] = []
+    none = RoleCases(positive=[], negative=[])
+    for source, data in shipped("roles"):
+        try:
+            role = role_files.parse(source, data)
+        except BadContent as error:
+            _log.error("roles: %s", error)
+            continue
+        found.append(msgspec.structs.replace(role, tests=none))
+    return found

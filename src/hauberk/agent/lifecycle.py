@@ -1,0 +1,75 @@
+"""Joining and leaving: what the command line calls outside of a running agent."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+
+import hauberk
+from hauberk.agent import process
+from hauberk.agent.settings import AgentSettings
+from hauberk.errors import Conflict
+from hauberk.host.facts import workload_facts
+from hauberk.host.live import LiveHost
+from hauberk.link.client.enrol import enrol
+from hauberk.link.client.files import private_folder
+from hauberk.link.client.identity import Ids
+
+STOP_S = 15.0
+KILL_S = 5.0
+_FOLDERS = ("identity", "spool", "refused")
+_FILES = ("desired", "tasks.json", "agent.pid")
+
+
+def enroll(url: str, token: str, settings: AgentSettings) -> Ids:
+    """Join a server with a one-time token; a running agent that was refused picks it up.
+
+    Args:
+        url: gateway address; empty: the token's.
+        token: as the operator copied it.
+        settings: whose `folder` takes the identity.
+
+    Raises:
+        BadWire, Refused, Unreachable, Busy: as `link.client.enrol.enrol`.
+    """
+    private_folder(settings.path)
+    identity = enrol(
+        settings.identity,
+        token,
+        url=url,
+        facts=workload_facts(LiveHost()),
+        version=hauberk.__version__,
+        site=settings.site,
+        timeout_s=settings.timeout_s,
+    )
+    return identity.ids
+
+
+def uninstall(settings: AgentSettings) -> list[str]:
+    """Stop the agent of this folder and remove what it kept there; other files stay.
+
+    Returns:
+        Names that were removed.
+
+    Raises:
+        Conflict: the agent does not stop.
+    """
+    if not (
+        process.stop(settings.pid_file, signal.SIGTERM, timeout_s=STOP_S)
+        or process.stop(settings.pid_file, signal.SIGKILL, timeout_s=KILL_S)
+    ):
+        raise Conflict(f"{settings.pid_file}: the agent does not stop; nothing was removed")
+    removed: list[str] = []
+    for name in _FOLDERS:
+        place = settings.path / name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+            removed.append(name)
+    for name in _FILES:
+        place = settings.path / name
+        if place.exists():
+            place.unlink()
+            removed.append(name)
+    if settings.path.is_dir() and not any(settings.path.iterdir()):
+        settings.path.rmdir()
+    return removed

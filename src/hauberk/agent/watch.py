@@ -1,0 +1,82 @@
+"""The event loop: polls the sensor, flushes what it gave, keeps the event path's grant."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from hauberk.agent.budget import EventPath
+from hauberk.agent.events import EventBuffer
+from hauberk.agent.ledger import Ledger
+from hauberk.schema.link import SensorHealth
+
+POLL_S = 0.2
+_log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """The sensor as the loop sees it (`hauberk.sensor.Sensor`)."""
+
+    def poll(self, timeout_s: float) -> int:
+        """Wait for events, hand them to the sink; how many."""
+
+    def health(self) -> SensorHealth:
+        """Tier, sources, losses."""
+
+    def close(self) -> None:
+        """Detach everything."""
+
+    def set_self_roots(self, pids: list[int]) -> None:
+        """Processes whose activity, and their children's, is labelled `self`."""
+
+    def set_containers(self, by_cgroup_id: Mapping[int, str]) -> None:
+        """Container names."""
+
+
+class WatchLoop:
+    """One thread owns the sensor; others only read `health`."""
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        buffer: EventBuffer,
+        path: EventPath,
+        ledger: Ledger,
+        stop: threading.Event,
+    ) -> None:
+        """Nothing is attached before `run`."""
+        self._open, self._buffer, self._path = open_source, buffer, path
+        self._ledger, self._stop = ledger, stop
+        self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
+        self.crashed: dict[str, str] = {}
+
+    def health(self) -> SensorHealth:
+        """As of the last poll, with the crashes of the agent's own threads."""
+        return self._health
+
+    def run(self) -> None:
+        """Until the agent stops; a crash closes the sensor and passes through."""
+        source = self._open()
+        try:
+            while not self._stop.is_set():
+                self.turn(source)
+        except BaseException as error:
+            self._health = SensorHealth(tier="none", reasons=[f"{type(error).__name__}: {error}"])
+            raise
+        finally:
+            source.close()
+            self._buffer.flush()
+
+    def turn(self, source: Source) -> None:
+        """One poll and what follows from it."""
+        mark = time.thread_time()
+        with self._ledger.measure("sensor"):
+            count = source.poll(POLL_S)
+        self._health = source.health()
+        if count:
+            self._ledger.add("sensor", rows=count)
+        self._buffer.turn()
+        self._path.spend(time.thread_time() - mark)
