@@ -144,30 +144,28 @@ def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Row
         desired.request_resync(db, batch.tenant, batch.workload)
     old = _existing(db, here, None if full else list(rows))
     upserts: Rows = []
-    touched: Rows = []
+    touched: list[str] = []
     changes: Rows = []
     for key, fields in rows.items():
         before = old.get(key)
         row = _row(batch, subclass, key, kind.label(fields, key), fields, epoch)
-        if before is not None and before["epoch"] > epoch and full:
-            continue  # an older snapshot arrives late: the newer one stands
+        if before is not None:
+            row["first_seen_ns"] = before["first_seen_ns"]
         if before is None or before["gone_ns"] is not None:
             changes.append(_change(batch, row, "added", {}, fields))
-            if before is not None:
-                row["first_seen_ns"] = before["first_seen_ns"]
             upserts.append(row)
             continue
-        row["first_seen_ns"], row["changed_ns"] = before["first_seen_ns"], before["changed_ns"]
-        row["epoch"] = max(epoch, before["epoch"])
+        row["changed_ns"] = before["changed_ns"]
         if row["fields"] == before["fields"]:
-            touched.append({"b_key": key, "b_epoch": row["epoch"]})
+            touched.append(key)
             continue
         past, now = kind.difference(_decode(before["fields"]), fields)
         if past or now:
             row["changed_ns"] = batch.received_ns
             changes.append(_change(batch, row, "changed", past, now))
         upserts.append(row)
-    _store(db, here, batch.received_ns, upserts, touched)
+    seen = {"last_seen_ns": batch.received_ns, "epoch": epoch}
+    _store(db, here, seen, upserts, touched)
     if full and _complete(db, batch, table, subclass, epoch):
         changes += _sweep(db, batch, subclass, epoch)
     return _log_changes(db, changes)
@@ -181,9 +179,12 @@ def _gone(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
 
 
 def _sweep(db: Connection, batch: Incoming, subclass: str, epoch: int) -> Rows:
-    """Remove what a complete snapshot did not name."""
+    """Remove what a complete snapshot did not name.
+
+    Epochs are compared for equality only: the workload's clock may jump back.
+    """
     here = _here(batch, subclass)
-    stale = here & (asset.c.epoch < epoch) & asset.c.gone_ns.is_(None)
+    stale = here & (asset.c.epoch != epoch) & asset.c.gone_ns.is_(None)
     rows = [dict(r) for r in db.execute(select(asset).where(stale)).mappings()]
     return _remove(db, batch, here, rows)
 
@@ -206,17 +207,15 @@ def _complete(db: Connection, batch: Incoming, table: Table, subclass: str, epoc
         & (snapshot_part.c.workload == batch.workload)
         & (snapshot_part.c.subclass == subclass)
     )
-    newest = db.execute(select(func.max(snapshot_part.c.epoch)).where(where)).scalar()
-    if newest is not None and newest > epoch:
+    db.execute(delete(snapshot_part).where(where, snapshot_part.c.epoch != epoch))
+    if parts == 1:
+        return True
+    mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": subclass}
+    noted = insert(snapshot_part).values(mine | {"epoch": epoch, "part": part})
+    db.execute(noted.on_conflict_do_nothing())
+    if int(db.execute(select(func.count()).where(where)).scalar() or 0) < parts:
         return False
-    if parts > 1:
-        mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": subclass}
-        noted = insert(snapshot_part).values(mine | {"epoch": epoch, "part": part})
-        db.execute(noted.on_conflict_do_nothing())
-        count = select(func.count()).where(where, snapshot_part.c.epoch == epoch)
-        if int(db.execute(count).scalar() or 0) < parts:
-            return False
-    db.execute(delete(snapshot_part).where(where, snapshot_part.c.epoch <= epoch))
+    db.execute(delete(snapshot_part).where(where))
     return True
 
 
@@ -233,13 +232,7 @@ def _collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow
         }
         mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": row.subclass}
         statement = insert(collection).values(mine | values)
-        db.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(mine),
-                set_=values,
-                where=collection.c.epoch <= row.epoch,
-            )
-        )
+        db.execute(statement.on_conflict_do_update(index_elements=list(mine), set_=values))
 
 
 def _relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) -> None:
@@ -294,20 +287,17 @@ def _existing(db: Connection, here: Any, keys: list[str] | None) -> dict[str, di
     return found
 
 
-def _store(db: Connection, here: Any, now: int, upserts: Rows, touched: Rows) -> None:
+def _store(
+    db: Connection, here: Any, seen: dict[str, int], upserts: Rows, touched: list[str]
+) -> None:
     if upserts:
         statement = insert(asset)
         set_ = {c.name: statement.excluded[c.name] for c in asset.c if not c.primary_key}
         db.execute(
             statement.on_conflict_do_update(index_elements=asset.primary_key, set_=set_), upserts
         )
-    by_epoch: dict[int, list[str]] = {}
-    for row in touched:
-        by_epoch.setdefault(row["b_epoch"], []).append(row["b_key"])
-    for epoch, keys in by_epoch.items():
-        for part in _chunks(keys):
-            seen = {"last_seen_ns": now, "epoch": epoch}
-            db.execute(update(asset).where(here, asset.c.key.in_(part)).values(**seen))
+    for part in _chunks(touched):
+        db.execute(update(asset).where(here, asset.c.key.in_(part)).values(**seen))
 
 
 def _row(

@@ -108,6 +108,14 @@ class Lake:
             return 0
         return self._handle(tenant, table).written
 
+    def columns(self, tenant: str, table: str) -> dict[str, Any]:
+        """Arrow type by column of a table, which is made when it doesn't exist, without `day`.
+
+        Raises:
+            BadWire: not a name of a table, or one table too many.
+        """
+        return dict(self._handle(tenant, table, create=True).schema)
+
     def append(self, tenant: str, table: str, rows: Any, *, position: int) -> bool:
         """Add rows (a pyarrow.Table with the columns of `ADDED`), durable on return.
 
@@ -305,4 +313,3 @@ def _full(folder: Path, error: OSError) -> Exception:
     if "No space left" in str(error) or "os error 28" in str(error):
         return StorageFull(f"{folder}: no room left: free space on its disk", retry_after=30.0)
     return error
-

@@ -1,0 +1,1 @@
+"""Envelope -> verify -> inbox -> acknowledge -> state and event lake."""

@@ -1,0 +1,99 @@
+"""Live notices per tenant, in this process: bounded for each reader, what is dropped is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from threading import Lock
+
+from hauberk.ports import Clock
+from hauberk.schema.view import Notice
+
+LOST = "lost"
+TOPICS = ("events", "changes", "agents", "collections", "tasks")
+
+
+class Subscription:
+    """One reader. Iterate on the event loop that made it."""
+
+    def __init__(self, topics: frozenset[str], limit: int, now_ms: Callable[[], int]) -> None:
+        self.topics = topics
+        self.dropped = 0
+        self._told = 0
+        self._waiting: deque[Notice] = deque()
+        self._limit, self._now_ms = limit, now_ms
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._lock = Lock()
+
+    def offer(self, notice: Notice) -> None:
+        """Queue a notice, from any thread; over the limit the oldest one goes."""
+        with self._lock:
+            self._waiting.append(notice)
+            if len(self._waiting) > self._limit:
+                self._waiting.popleft()
+                self.dropped += 1
+            first = len(self._waiting) == 1
+        if first and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def __aiter__(self) -> AsyncIterator[Notice]:
+        return self
+
+    async def __anext__(self) -> Notice:
+        while True:
+            with self._lock:
+                if self.dropped > self._told:
+                    self._told = self.dropped
+                    return Notice(topic=LOST, at_ms=self._now_ms())
+                if self._waiting:
+                    return self._waiting.popleft()
+                self._wake.clear()
+            await self._wake.wait()
+
+
+class Feed:
+    """Publishes to the subscriptions of one tenant; never across tenants."""
+
+    def __init__(self, clock: Clock, *, limit: int = 256) -> None:
+        """`limit`: notices that wait for one reader at most."""
+        self._clock, self._limit = clock, limit
+        self._readers: dict[str, list[Subscription]] = {}
+        self._lock = Lock()
+
+    def wanted(self, tenant: str, topic: str) -> bool:
+        """Whether anybody listens, so that nothing is made for nobody."""
+        return any(topic in s.topics for s in self._readers.get(tenant, ()))
+
+    def publish(self, tenant: str, notice: Notice) -> None:
+        """Hand a notice to every reader of its topic. Any thread; never blocks."""
+        for reader in self._readers.get(tenant, ()):
+            if notice.topic in reader.topics:
+                reader.offer(notice)
+
+    @asynccontextmanager
+    async def subscribe(
+        self, tenant: str, topics: Sequence[str]
+    ) -> AsyncIterator[AsyncIterator[Notice]]:
+        """Notices from now on; empty `topics` means all. A slow reader gets a notice "lost"."""
+        reader = Subscription(
+            frozenset(topics or TOPICS), self._limit, lambda: self._clock.wall_ns() // 1_000_000
+        )
+        with self._lock:
+            # Copied, so that `publish` needs no lock.
+            self._readers[tenant] = [*self._readers.get(tenant, ()), reader]
+        try:
+            yield reader
+        finally:
+            with self._lock:
+                rest = [r for r in self._readers[tenant] if r is not reader]
+                if rest:
+                    self._readers[tenant] = rest
+                else:
+                    del self._readers[tenant]
+
+    def readers(self) -> int:
+        """How many subscriptions are open."""
+        return sum(len(r) for r in list(self._readers.values()))

@@ -1,0 +1,131 @@
+"""Consumer of the inbox that writes the event lake, every two seconds at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from hauberk.errors import BadWire
+from hauberk.ingest.poison import Poison
+from hauberk.ingest.positions import Positions
+from hauberk.ingest.receive import batch_of
+from hauberk.link.wire import Table
+from hauberk.ports import Clock, Inbox, InboxItem
+from hauberk.store.arrow import to_arrow
+from hauberk.store.assets import is_inventory
+from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
+
+CONSUMER = "lake"
+MAX_ITEMS, MAX_BYTES = 512, 8 * 1024 * 1024
+FLUSH_NS, FLUSH_ROWS, FLUSH_BYTES = 1_500_000_000, 100_000, 32 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows that wait for one table; `written` is the position it has already."""
+
+    columns: dict[str, Any]
+    written: int
+    parts: list[Any] = field(default_factory=list)
+
+
+class LakeConsumer:
+    """`step` gathers and writes. One thread."""
+
+    def __init__(
+        self, inbox: Inbox, lake: Lake, positions: Positions, poison: Poison, clock: Clock
+    ) -> None:
+        self._inbox, self._lake, self._positions = inbox, lake, positions
+        self._poison, self._clock = poison, clock
+        self.position = positions.of(CONSUMER)
+        self._stored = self.position
+        self._groups: dict[tuple[str, str], _Group] = {}
+        self._since = clock.mono_ns()
+        self._rows = self._bytes = 0
+        self.rows_written = 0
+
+    def step(self) -> bool:
+        """Take the next batches and write when it is time; False when there was nothing.
+
+        Raises:
+            StorageFull, Temporary: what was gathered is kept; call again later.
+        """
+        if self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES:
+            self.flush()
+        items = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
+        if items and self.position == self._stored:
+            self._since = self._clock.mono_ns()
+        for item in items:
+            self._take(item)
+        if items:
+            self.position = items[-1].position
+        if self._clock.mono_ns() - self._since >= FLUSH_NS:
+            self.flush()
+        return bool(items)
+
+    def flush(self) -> None:
+        """Write what waits, then keep the position and trim the inbox."""
+        if self.position == self._stored:
+            return
+        for (tenant, table), group in self._groups.items():
+            if not group.parts:
+                continue
+            rows = pa.concat_tables(group.parts, promote_options="default")
+            if self._lake.append(tenant, table, rows, position=self.position):
+                self.rows_written += rows.num_rows
+            group.parts.clear()
+            group.written = self.position
+        self._positions.set(CONSUMER, self.position)
+        self._stored, self._since = self.position, self._clock.mono_ns()
+        self._rows = self._bytes = 0
+        self._positions.trim()
+
+    def _take(self, item: InboxItem) -> None:
+        try:
+            tables = [t for t in batch_of(item).tables if not is_inventory(t.name) and t.rows]
+        except BadWire as error:
+            self._poison.keep(item, CONSUMER, "", str(error))
+            return
+        for table in tables:
+            try:
+                self._add(item, table)
+            except BadWire as error:
+                self._poison.keep(item, CONSUMER, table.name, str(error))
+
+    def _add(self, item: InboxItem, table: Table) -> None:
+        group = self._groups.get((item.tenant, table.name))
+        if group is None:
+            columns = self._lake.columns(item.tenant, table.name)
+            group = _Group(columns, self._lake.written(item.tenant, table.name))
+            self._groups[item.tenant, table.name] = group
+        if item.position <= group.written:
+            return
+        rows = to_arrow(table)
+        types = dict(zip(rows.column_names, rows.schema.types, strict=True))
+        if clash := types.keys() & (ADDED.keys() | {PARTITION}):
+            raise BadWire(f"columns {sorted(clash)} are the server's own")
+        for name, kind in types.items():
+            if group.columns.get(name, kind) != kind:
+                raise BadWire(f"column {name!r} is {kind} here and {group.columns[name]} before")
+        wider = group.columns | types
+        if len(wider) > MAX_COLUMNS:
+            raise BadWire(f"{table.name} would get over {MAX_COLUMNS} columns")
+        group.columns = wider
+        group.parts.append(_stamped(rows, item))
+        self._rows += rows.num_rows
+        self._bytes += rows.nbytes
+
+
+def _stamped(rows: Any, item: InboxItem) -> Any:
+    count = rows.num_rows
+    arrays = {
+        "workload": pa.repeat(pa.scalar(item.workload), count),
+        "agent": pa.repeat(pa.scalar(item.agent), count),
+        "boot": pa.repeat(pa.scalar(item.boot), count),
+        "sequence": pa.repeat(pa.scalar(item.sequence, pa.int64()), count),
+        "ordinal": pa.array(range(count), pa.int64()),
+        "received_ns": pa.repeat(pa.scalar(item.received_ns, pa.int64()), count),
+    }
+    return pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **arrays})

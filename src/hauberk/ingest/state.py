@@ -1,0 +1,57 @@
+"""Consumer of the inbox that keeps the inventory state."""
+
+from __future__ import annotations
+
+from hauberk.errors import BadWire
+from hauberk.ingest.live import Live
+from hauberk.ingest.poison import Poison
+from hauberk.ingest.receive import batch_of
+from hauberk.ports import Clock, Inbox, InboxItem
+from hauberk.store.assets import CONSUMER, Assets, Incoming, is_inventory
+
+MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
+_IDLE_NS = 2_000_000_000
+
+
+class StateConsumer:
+    """`step` applies what has come. One thread."""
+
+    def __init__(
+        self, inbox: Inbox, assets: Assets, live: Live, poison: Poison, clock: Clock
+    ) -> None:
+        self._inbox, self._assets, self._live = inbox, assets, live
+        self._poison, self._clock = poison, clock
+        self.position = assets.position()
+        self._stored = self.position
+        self._stored_ns = clock.mono_ns()
+
+    def step(self) -> bool:
+        """Apply the next batches; False when there were none.
+
+        Raises:
+            Busy, StorageFull: nothing was applied; call again later.
+        """
+        items = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
+        incoming = [batch for item in items if (batch := self._incoming(item)) is not None]
+        newest = items[-1].position if items else self.position
+        idle = self._clock.mono_ns() - self._stored_ns >= _IDLE_NS and newest > self._stored
+        if incoming or idle:
+            done = self._assets.apply(incoming, newest)
+            by_position = {item.position: item for item in items}
+            for batch, table, reason in done.poison:
+                self._poison.keep(by_position[batch.position], CONSUMER, table.name, reason)
+            self._live.applied(done, self._clock.wall_ns())
+            self._stored, self._stored_ns = newest, self._clock.mono_ns()
+        self.position = newest
+        return bool(items)
+
+    def _incoming(self, item: InboxItem) -> Incoming | None:
+        try:
+            batch = batch_of(item)
+        except BadWire as error:
+            self._poison.keep(item, CONSUMER, "", str(error))
+            return None
+        tables = [t for t in batch.tables if is_inventory(t.name)]
+        if not tables:
+            return None
+        return Incoming(item.tenant, item.workload, item.received_ns, item.position, tables)
