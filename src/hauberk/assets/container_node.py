@@ -130,6 +130,10 @@ def _yaml(host: Host, notes: Notes, path: str) -> dict[str, Any] | None:
     except HostError as error:
         notes.add(path, error)
         return None
+    if b"<<" in data:
+        # Merge keys multiply: a small hostile file could fill the memory. Kubelets write none.
+        notes.add(path, "YAML merge keys are not accepted here")
+        return None
     try:
         loaded = yaml.safe_load(data)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
