@@ -23,6 +23,21 @@ def socket_path(data: Path) -> Path:
     return data / "server/run/api.sock"
 
 
+def agent_env(data: Path) -> dict[str, str]:
+    """The agent's settings that follow from the data folder."""
+    return {"HAUBERK_AGENT_FOLDER": str(data / "agent")}
+
+
+def pid_file(data: Path, role: str) -> Path:
+    """Where the agent or the server writes its pid."""
+    return data / ("agent/agent.pid" if role == "agent" else "server/run/server.pid")
+
+
+def log_file(data: Path, role: str) -> Path:
+    """Where `up` keeps a role's output."""
+    return data / f"log/{role}.log"
+
+
 def pid_of(pidfile: Path) -> int | None:
     """The process that a pid file names, when it is alive and one of ours."""
     try:

@@ -1,0 +1,35 @@
+"""Join a server with a one-time token; `hauberk agent` runs afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hauberk.agent import settings as agent_settings
+from hauberk.agent.lifecycle import enroll as join
+from hauberk.cli import _data
+
+app = App(name="enroll", help=__doc__)
+
+
+@app.default
+def enroll(
+    url: str = "",
+    *,
+    token: Annotated[str, Parameter(env_var="HAUBERK_ENROL_TOKEN")],
+    data: Path | None = None,
+) -> None:
+    """Enrol this machine.
+
+    Args:
+        url: the server's agent address; the token's own when empty.
+        token: made by `hauberk agents token` or in the console; HAUBERK_ENROL_TOKEN keeps it out of
+            the process list.
+        data: data folder; the identity goes below it into `agent/`.
+    """
+    settings = agent_settings.load({**_data.agent_env(_data.data_dir(data)), **os.environ})
+    ids = join(url, token, settings)
+    print(f"enrolled: agent {ids.agent}, workload {ids.workload}")

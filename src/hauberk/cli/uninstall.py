@@ -1,0 +1,26 @@
+"""Remove this machine's agent: stop it, forget its identity, spool and state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cyclopts import App
+
+from hauberk.agent import settings as agent_settings
+from hauberk.agent.lifecycle import uninstall as remove
+from hauberk.cli import _data
+
+app = App(name="uninstall", help=__doc__)
+
+
+@app.default
+def uninstall(*, data: Path | None = None) -> None:
+    """Remove the agent of the data folder; revoke it in the console as well.
+
+    Args:
+        data: data folder of the agent.
+    """
+    settings = agent_settings.load({**_data.agent_env(_data.data_dir(data)), **os.environ})
+    removed = remove(settings)
+    print(f"{settings.folder}: removed {', '.join(removed) or 'nothing, there was no agent'}")
