@@ -2,7 +2,7 @@
  *
  * Records that the kernel programs put into the ring, read by src/hauberk/sensor/records.py.
  * Every field is naturally aligned and little or no padding is left: the sizes and offsets are
- * checked against the Python side by tests/unit/sensor/test_abi.py.
+ * checked against the Python side by tests/unit/sensor/test_records.py.
  */
 #ifndef HAUBERK_ABI_H
 #define HAUBERK_ABI_H
