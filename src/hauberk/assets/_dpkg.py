@@ -99,22 +99,17 @@ def packages(host: Host, notes: Notes) -> Iterator[DpkgPackage]:
 
     Raises:
         PathMissing: there is no dpkg database.
+        HostError: there is one that could not be read.
     """
-    seen = False
     try:
         yield from parse_status(host.read(STATUS, limit=STATUS_LIMIT))
-        seen = True
     except PathMissing:
-        pass
-    except HostError as error:
-        notes.add(STATUS, error)
-        seen = True
-    try:
         names = host.listdir(STATUS_D)
-    except PathMissing:
-        if not seen:
-            raise
-        return
+    else:
+        try:
+            names = host.listdir(STATUS_D)
+        except PathMissing:
+            return
     for name in names:
         if name.endswith(".md5sums"):
             continue

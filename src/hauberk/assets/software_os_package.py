@@ -171,16 +171,15 @@ def collect(host: Host, notes: Notes) -> Iterator[OsPackage]:
     database) is left out and noted.
 
     Raises:
-        HostError: there are databases and none of them could be read.
+        HostError: a database is there and could not be read (after the rows of the others, so
+            that its packages are not taken for removed).
     """
     system = distro(host, notes)
     seen: set[str] = set()
     failures: list[HostError] = []
-    looked = False
     for rows in _MANAGERS:
         try:
             for row in rows(host, notes, system):
-                looked = True
                 key = row.key()
                 if key in seen:
                     notes.add(f"{row.manager}: {row.name}", "listed twice; the first one counts")
@@ -191,8 +190,9 @@ def collect(host: Host, notes: Notes) -> Iterator[OsPackage]:
             continue
         except HostError as error:
             failures.append(error)
-            notes.add(host.name, error)
-    if failures and not looked:
+    for error in failures[1:]:
+        notes.add(host.name, error)
+    if failures:
         raise failures[0]
 
 

@@ -1,0 +1,1 @@
+"""What the engines know, one YAML a piece, and its parsers over bytes."""

@@ -1,0 +1,1 @@
+"""Inventory: deltas, file ownership, the relation graph, role tags, and counts by subclass."""
