@@ -52,7 +52,7 @@ class LakeConsumer:
         Raises:
             StorageFull, Temporary: what was gathered is kept; call again later.
         """
-        if self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES:
+        if self._due():
             self.flush()
         items = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
         if items and self.position == self._stored:
@@ -61,9 +61,11 @@ class LakeConsumer:
             self._take(item)
         if items:
             self.position = items[-1].position
-        if self._clock.mono_ns() - self._since >= FLUSH_NS:
-            self.flush()
         return bool(items)
+
+    def _due(self) -> bool:
+        full = self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
+        return full or self._clock.mono_ns() - self._since >= FLUSH_NS
 
     def flush(self) -> None:
         """Write what waits, then keep the position and trim the inbox."""

@@ -1,7 +1,8 @@
 """Who is on the other end: from the client certificate to a tenant, workload and key.
 
-The CA's signature and the validity were checked by TLS. The certificate's serial must be the
-agent's current one, so that a rotated, revoked or cloned identity ends at once.
+The CA's signature was checked by TLS; the validity is checked here, so that an agent whose
+certificate expired hears that it must enrol anew rather than a failed handshake. The certificate's
+serial must be the agent's current one: a rotated, revoked or cloned identity ends at once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -39,11 +41,11 @@ Lookup = Callable[[str, str], Peer]
 """(agent id, certificate serial in hex) -> Peer; raises Unauthenticated, Forbidden or Cloned."""
 
 
-def read_certificate(der: bytes | None) -> tuple[str, str]:
-    """(agent id, serial in hex) of a client certificate that TLS accepted.
+def read_certificate(der: bytes | None, *, now_ns: int) -> tuple[str, str]:
+    """(agent id, serial in hex) of a client certificate that our CA signed.
 
     Raises:
-        Unauthenticated: none was shown, or it is not an agent's.
+        Unauthenticated: none was shown, it is not an agent's, or it is not valid at `now_ns`.
     """
     if not der:
         raise Unauthenticated("this route needs the agent's client certificate: enrol first")
@@ -53,6 +55,12 @@ def read_certificate(der: bytes | None) -> tuple[str, str]:
         serial = f"{certificate.serial_number:x}"
     except (ValueError, x509.ExtensionNotFound) as error:
         raise Unauthenticated(f"not an agent's certificate: {error}") from error
+    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise Unauthenticated(
+            f"the certificate is valid from {certificate.not_valid_before_utc:%F} to "
+            f"{certificate.not_valid_after_utc:%F}, not now: enrol anew"
+        )
     uris = san.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1 or not uris[0].startswith(AGENT_URI):
         raise Unauthenticated("not an agent's certificate: enrol anew")
@@ -79,7 +87,7 @@ class Identities:
         hit = self.cached(der)
         if hit is not None:
             return hit
-        agent, serial = read_certificate(der)
+        agent, serial = read_certificate(der, now_ns=self._clock.wall_ns())
         self._known.pop(der or b"", None)
         peer = self._lookup(agent, serial)
         self._known[der or b""] = (self._clock.mono_ns(), peer)

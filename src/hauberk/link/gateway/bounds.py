@@ -1,0 +1,52 @@
+"""What one peer may cost: requests per second, and bytes held at once by all of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hauberk.errors import Busy
+from hauberk.ports import Clock
+
+_MAX_KEYS = 20_000
+
+
+class Rate:
+    """A token bucket per key; the least recently used keys are forgotten."""
+
+    def __init__(self, clock: Clock, *, per_s: float, burst: float) -> None:
+        self._clock, self._per_s, self._burst = clock, per_s, burst
+        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def take(self, key: str) -> None:
+        """Count one request. Raises Busy when the bucket is empty."""
+        now = self._clock.mono_ns()
+        level, then = self._buckets.get(key, (self._burst, now))
+        level = min(self._burst, level + (now - then) / 1e9 * self._per_s)
+        if level < 1.0:
+            wait = (1.0 - level) / self._per_s
+            raise Busy("too many requests: slow down", retry_after=max(wait, 1.0))
+        self._buckets[key] = (level - 1.0, now)
+        self._buckets.move_to_end(key)
+        while len(self._buckets) > _MAX_KEYS:
+            self._buckets.popitem(last=False)
+
+
+class Held:
+    """Body bytes that all requests in flight hold."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.bytes = 0
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Reserve `size` bytes meanwhile. Raises Busy when that is too much."""
+        if self.bytes and self.bytes + size > self._limit:
+            raise Busy("the gateway holds too many requests at once: wait", retry_after=2.0)
+        self.bytes += size
+        try:
+            yield
+        finally:
+            self.bytes -= size

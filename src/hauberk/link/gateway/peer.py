@@ -1,0 +1,47 @@
+"""The client certificate of a TLS connection, handed to the application in the ASGI scope."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+PEER = "hauberk.peer"
+"""Key in `scope["extensions"]`: the certificate's DER bytes, or None."""
+
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME: `identity.read_certificate` checks the times, and answers.
+_NO_CHECK_TIME = 0x200000
+
+
+class PeerProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with the certificate in the scope."""
+
+    _der: bytes | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Read the certificate once per connection."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        self._der = None if tls is None else tls.getpeercert(True)  # noqa: FBT003
+
+    def on_message_begin(self) -> None:
+        """Put it into the scope of each request."""
+        super().on_message_begin()
+        self.scope["extensions"] = {PEER: self._der}  # type: ignore[dict-item]
+
+
+def server_context(
+    certificate: Path, key: Path, *, client_ca: Path | None = None
+) -> ssl.SSLContext:
+    """TLS 1.2+ of a listening side; with `client_ca` agents may show a certificate of that CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(client_ca)
+        context.verify_flags |= _NO_CHECK_TIME
+    return context
