@@ -93,6 +93,16 @@ def link(host: Host, path: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
 
 
+def real(host: Host, path: str) -> str:
+    """Follows links of the path itself, so that one program has one path."""
+    for _ in range(8):
+        target = link(host, path)
+        if not target:
+            break
+        path = target
+    return path
+
+
 def is_file(host: Host, path: str, notes: Notes) -> bool:
     """Whether the path is a regular file, through links."""
     found = stat(host, path, notes)

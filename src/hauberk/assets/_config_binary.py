@@ -20,7 +20,10 @@ _GO_MAGIC = b"\xff Go buildinf:"
 def find(
     host: Host, path: str, pattern: re.Pattern[bytes], notes: Notes, limit: int = SEARCH_LIMIT
 ) -> str:
-    """Group 1 of the first match within `limit` bytes, or "". Matches are at most 256 bytes."""
+    """The first group that took part in the first match within `limit` bytes, or "".
+
+    Matches are at most 256 bytes long.
+    """
     try:
         with host.open(path) as stream:
             return _search(stream, pattern, limit)
@@ -36,7 +39,7 @@ def _search(stream: BinaryIO, pattern: re.Pattern[bytes], limit: int) -> str:
     while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
         limit -= len(part)
         if (hit := pattern.search(tail + part)) is not None:
-            return from_bytes(hit.group(1))
+            return from_bytes(next((g for g in hit.groups() if g), b""))
         tail = part[-_OVERLAP:]
     return ""
 
@@ -94,3 +97,40 @@ def _build_info(raw: bytes) -> str | None:
     if length >= 0x80 or not text.startswith(b"go"):
         return ""
     return from_bytes(text[2:]).split(" ", 1)[0]
+
+
+def zip_names(host: Host, path: str, notes: Notes, limit: int = 16 * 1024 * 1024) -> list[str]:
+    """Names in a zip archive's directory, which may stand behind a shell script. No content.
+
+    A directory over `limit` bytes, or one that is no directory, gives a note and no names.
+    """
+    try:
+        with host.open(path) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - 66_000))
+            tail = stream.read(66_000)
+            at = tail.rfind(b"PK\x05\x06")
+            if at < 0 or len(tail) - at < 22:
+                notes.add(path, "not a zip archive: it has no directory")
+                return []
+            (length,) = struct.unpack_from("<I", tail, at + 12)
+            start = size - len(tail) + at - length
+            if length > limit or start < 0:
+                notes.add(path, f"its directory of {length} bytes does not fit; left out")
+                return []
+            return _zip_entries(_at(stream, start, length))
+    except PathMissing:
+        return []
+    except (HostError, OSError) as error:
+        notes.add(path, error)
+        return []
+
+
+def _zip_entries(raw: bytes) -> list[str]:
+    found: list[str] = []
+    at = 0
+    while raw[at : at + 4] == b"PK\x01\x02" and at + 46 <= len(raw):
+        name, extra, comment = struct.unpack_from("<HHH", raw, at + 28)
+        found.append(from_bytes(raw[at + 46 : at + 46 + name]))
+        at += 46 + name + extra + comment
+    return found

@@ -241,12 +241,10 @@ class Denied:
         self.count += 1
 
     def note(self, notes: Notes) -> None:
-        """Write the note, if there was a refusal."""
-        if self.count:
-            notes.add(
-                self.first,
-                f"{self.what} of {self.count} processes denied; run as root with CAP_SYS_PTRACE",
-            )
+        """Write the note once, if there was a refusal."""
+        text = f"{self.what} of {self.count} processes denied; run as root with CAP_SYS_PTRACE"
+        if self.count and not any(p.what == text for p in notes.problems):
+            notes.add(self.first, text)
 
 
 def stats(host: Host, notes: Notes) -> Iterator[Stat]:

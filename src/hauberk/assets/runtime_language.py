@@ -196,7 +196,7 @@ def _on_disk(host: Host, notes: Notes) -> Iterator[_Found]:
             language = language_of(name)
             if not language:
                 continue
-            path = _real(host, f"{folder}/{name}")
+            path = _config.real(host, f"{folder}/{name}")
             stat = _config.stat(host, path, notes)
             if stat is None or stat.kind != "file" or not stat.mode & 0o111:
                 continue
@@ -204,16 +204,6 @@ def _on_disk(host: Host, notes: Notes) -> Iterator[_Found]:
                 continue
             seen.add((stat.device, stat.inode))
             yield _Found(language, path, evidence=[f"file {path}"])
-
-
-def _real(host: Host, path: str) -> str:
-    """Follows links of the file itself, so that one runtime has one path."""
-    for _ in range(8):
-        target = _config.link(host, path)
-        if not target:
-            return path
-        path = target
-    return path
 
 
 def _in_processes(host: Host, notes: Notes, found: dict[tuple[str, str], _Found]) -> None:
