@@ -20,13 +20,15 @@ from pathlib import Path
 
 import msgspec
 
-from hauberk.link.client.files import private_folder, write_atomic
+from hauberk.link.client.files import private_folder
 from hauberk.link.client.segment import Item, Lane, Segment
 from hauberk.link.wire import UNDECODABLE
 from hauberk.ports import Clock
 
 _SEQUENCE = struct.Struct("<64sQ")
 _MAX_SEGMENT = 1024 * 1024
+_LOSSES = 512
+_COMPLAIN_NS = 60_000_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +78,8 @@ class Spool:
         self._lanes: dict[Lane, list[Segment]] = {"e": [], "i": []}
         self._losses = Losses()
         self._in_flight: Segment | None = None
+        self._complained_ns: int | None = None
+        self._closed = False
         self._ordinal = 0
         for path in sorted(folder.glob("*.seg")):
             segment = Segment.open(path)
@@ -88,6 +92,7 @@ class Spool:
         self._sequence_file = os.open(
             folder / "sequence", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
+        self._loss_file = os.open(folder / "losses", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._sequence = self._read_sequence()
         self._read_losses()
 
@@ -115,7 +120,7 @@ class Spool:
                     # Inventory is worth more than old events: give it their room, once.
                     if attempt == 1 and lane == "i" and self._drop_oldest("e", "disk full"):
                         continue
-                    _log.warning("spool: batch of %d rows lost: %s", rows, error)
+                    self._complain(f"no room: {error}")
                     if counted:
                         self._lose(lane, rows, wall_ns, wall_ns, f"disk full: {error.strerror}")
                     return None
@@ -216,14 +221,18 @@ class Spool:
             self._keep_losses()
 
     def close(self) -> None:
-        """Flush and close every file."""
+        """Flush and close every file; again is fine."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             for lane in self._lanes.values():
                 for segment in lane:
                     segment.sync()
                     segment.close()
                 lane.clear()
             os.close(self._sequence_file)
+            os.close(self._loss_file)
 
     # -- inside the lock -------------------------------------------------------------------------
 
@@ -262,7 +271,7 @@ class Spool:
         segment = segments.pop(0)
         if segment.pending:
             self._lose(lane, segment.rows, segment.first_wall_ns, segment.last_wall_ns, reason)
-            _log.warning("spool: dropped %d rows: %s", segment.rows, reason)
+            self._complain(reason)
         segment.remove()
         return True
 
@@ -272,22 +281,32 @@ class Spool:
         self._keep_losses()
 
     def _keep_losses(self) -> None:
+        """Overwritten in place: takes no room on a full disk, and one write is not torn."""
+        losses = msgspec.structs.replace(self._losses, reason=self._losses.reason[:100])
         try:
-            write_atomic(self._folder / "losses", msgspec.json.encode(self._losses))
+            os.pwrite(self._loss_file, msgspec.json.encode(losses).ljust(_LOSSES), 0)
         except OSError as error:
             # Still counted in memory; only a kill before there is room again would forget it.
-            _log.warning("spool: cannot store the count of losses: %s", error)
+            self._complain(f"cannot store the count of losses: {error}")
 
     def _read_losses(self) -> None:
-        path = self._folder / "losses"
-        if not path.exists():
+        raw = os.pread(self._loss_file, _LOSSES, 0)
+        if not raw:
+            self._keep_losses()
             return
         try:
-            self._losses = msgspec.json.decode(path.read_bytes(), type=Losses)
+            self._losses = msgspec.json.decode(raw, type=Losses)
         except UNDECODABLE as error:
-            _log.error("spool: %s cannot be read (%s); losses before now are unknown", path, error)
-            self._losses = Losses(events=1, reason="count of losses was damaged")
+            _log.error("spool: the count of losses is damaged: %s", error)
+            self._losses = Losses(events=1, reason="the count of former losses was damaged")
         self.dropped_rows = self._losses.events + self._losses.inventory
+
+    def _complain(self, what: str) -> None:
+        """Log, but not for every batch: the log may lie on the same full disk."""
+        now = self._clock.mono_ns()
+        if self._complained_ns is None or now - self._complained_ns > _COMPLAIN_NS:
+            self._complained_ns = now
+            _log.warning("spool: %s (%d rows lost so far)", what, self.dropped_rows)
 
     def _read_sequence(self) -> int:
         seen = [s.last_sequence for n in self._lanes.values() for s in n if s.boot == self._boot]

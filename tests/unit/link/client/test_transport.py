@@ -1,0 +1,128 @@
+import socket
+import ssl
+
+import msgspec
+import pytest
+
+from hauberk.errors import BadInput, Busy, Unreachable
+from hauberk.link.client import identity as identities
+from hauberk.link.client.transport import (
+    MAX_REPLY,
+    Channel,
+    GatewayRefused,
+    Transport,
+    decode_reply,
+    verified_context,
+)
+from hauberk.schema.link import BatchReply, TaskResult
+
+
+def pack(body):
+    return msgspec.msgpack.encode(body)
+
+
+@pytest.fixture
+def transport(identity):
+    made = Transport(identity, timeout_s=5)
+    yield made
+    made.close()
+
+
+def test_the_certificate_reaches_the_gateway_and_the_connection_is_kept(
+    transport, gateway, identity
+):
+    seen = []
+
+    def batch(body, peer):
+        seen.append((body, dict(pair[0] for pair in peer["subject"])["commonName"]))
+        return 200, pack(BatchReply(sequence=len(seen)))
+
+    gateway.routes["POST", "/v1/batch"] = batch
+    gateway.routes["POST", "/v1/result"] = lambda _b, _p: (200, b"")
+    assert transport.batch(b"one").sequence == 1
+    assert transport.batch(b"two").sequence == 2
+    transport.result(TaskResult(task="t", outcome="done"))
+    assert seen == [(b"one", identity.ids.agent), (b"two", identity.ids.agent)]
+    assert gateway.connections == 1
+    assert transport.bytes_out > 6
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("drop", 400), ("drop", 413), ("enrol", 401), ("enrol", 409)]
+)
+def test_a_no_for_good_carries_its_code(transport, gateway, refuse, code, status):
+    gateway.routes["POST", "/v1/batch"] = refuse(code, status, "why not")
+    with pytest.raises(GatewayRefused, match="why not") as caught:
+        transport.batch(b"x")
+    assert caught.value.refusal.code == code
+
+
+def test_later_carries_the_wait(transport, gateway, refuse):
+    gateway.routes["POST", "/v1/batch"] = refuse("later", 429, "full", 7.5)
+    with pytest.raises(Busy, match="full") as caught:
+        transport.batch(b"x")
+    assert caught.value.retry_after == 7.5
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 502])
+def test_a_proxy_in_between_never_makes_us_drop(transport, gateway, status):
+    gateway.routes["POST", "/v1/batch"] = lambda _b, _p: (status, b"<html>blocked</html>")
+    gateway.headers["retry-after"] = "12"
+    with pytest.raises(Busy, match="not from a gateway") as caught:
+        transport.batch(b"x")
+    assert caught.value.retry_after == 12
+
+
+def test_a_2xx_that_is_no_reply_accepts_nothing(transport, gateway):
+    gateway.routes["POST", "/v1/batch"] = lambda _b, _p: (200, b"hello")
+    with pytest.raises(Unreachable, match="not BatchReply"):
+        transport.batch(b"x")
+    with pytest.raises(Unreachable):
+        decode_reply(b"\xa1\x80", str, "x")
+
+
+def test_a_reply_is_bounded(transport, gateway):
+    gateway.routes["POST", "/v1/batch"] = lambda _b, _p: (200, bytes(MAX_REPLY + 2))
+    with pytest.raises(Unreachable, match="over"):
+        transport.batch(b"x")
+
+
+def test_nobody_there(identity, gateway):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    context = verified_context(identity.ca)
+    channel = Channel(f"https://127.0.0.1:{port}", context, timeout_s=2)
+    with pytest.raises(Unreachable, match="does not answer"):
+        channel.call("GET", "/v1/ca")
+
+
+def test_a_connection_that_the_server_closed_is_opened_anew(transport, gateway):
+    gateway.routes["POST", "/v1/batch"] = lambda _b, _p: (200, pack(BatchReply(sequence=1)))
+    gateway.headers["connection"] = "close"
+    transport.batch(b"one")
+    gateway.headers.clear()
+    transport.batch(b"two")
+    transport._channel._connection.sock.shutdown(socket.SHUT_RDWR)
+    transport.batch(b"three")
+    assert [c[2] for c in gateway.calls][-1] == b"three"
+
+
+def test_a_server_of_another_ca_is_not_spoken_to(identity, other_authority, tmp_path):
+    channel = Channel(identity.ids.url, verified_context(other_authority.pem), timeout_s=2)
+    with pytest.raises(Unreachable, match=r"(?i)certificate.verify.failed"):
+        channel.call("POST", "/v1/batch", b"secret")
+
+
+def test_only_https_and_only_matching_files(identity, tmp_path):
+    with pytest.raises(BadInput, match="https"):
+        Channel("http://127.0.0.1", ssl.create_default_context())
+    with pytest.raises(BadInput, match="not a CA"):
+        verified_context(b"nonsense")
+    key = identities.new_key()
+    other = tmp_path / "identity/other"
+    other.mkdir()
+    for name in ("cert.pem", "ca.pem"):
+        (other / name).write_bytes((identity.folder / name).read_bytes())
+    (other / "key.pem").write_bytes(identity.key_file.read_bytes()[:-40])
+    with pytest.raises(BadInput, match="enrol anew"):
+        Transport(msgspec.structs.replace(identity, folder=other, key=key))
