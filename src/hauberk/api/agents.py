@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import delete, get, post
 
 from hauberk.api import params
@@ -21,15 +22,23 @@ def list_agents(
     limit: params.Limit = 100,
 ) -> Page[AgentView]:
     """Agents with their health."""
-    return fleet.agents(ctx.engine, who.tenant, filter_, sort, cursor, limit, ctx.clock.wall_ns())
+    return fleet.agents(
+        ctx.engine,
+        who.tenant,
+        text=filter_,
+        sort=sort,
+        cursor=cursor,
+        limit=limit,
+        now_ns=ctx.clock.wall_ns(),
+    )
 
 
 @post("/agents/{agent_id:str}/revoke", opt={"role": "admin"}, sync_to_thread=True, status_code=200)
 def revoke_agent(ctx: Ctx, who: Who, agent_id: params.PathId) -> AgentView:
     """Refuse this agent from now on; it must enrol anew."""
     with audited(ctx, who, "agent.revoke", agent_id):
-        ctx.desk.revoke(who.tenant, agent_id, by=who.name)
-    return fleet.agent(ctx.engine, who.tenant, agent_id, ctx.clock.wall_ns())
+        ctx.agents.revoke(who.tenant, agent_id)
+    return fleet.agent_view(ctx.engine, who.tenant, agent_id, ctx.clock.wall_ns())
 
 
 @get("/enrolments", opt={"role": "admin"}, sync_to_thread=True)
@@ -41,7 +50,9 @@ def list_enrolments(
     limit: params.Limit = 100,
 ) -> Page[EnrolmentView]:
     """Enrolment tokens, newest first, without their secret."""
-    return fleet.enrolments(ctx.engine, who.tenant, filter_, cursor, limit, ctx.now_ms())
+    return fleet.enrolments(
+        ctx.engine, who.tenant, text=filter_, cursor=cursor, limit=limit, now_ms=ctx.now_ms()
+    )
 
 
 @post("/enrolments", opt={"role": "admin"}, sync_to_thread=True)
@@ -49,16 +60,20 @@ def create_enrolment(ctx: Ctx, who: Who, data: EnrolmentInput) -> EnrolmentView:
     """Make a one-time token; this answer alone carries it and the command to copy."""
     with audited(ctx, who, "enrolment.create", note=data.note) as entry:
         fleet.check_enrolment(data)
-        view = ctx.desk.create_enrolment(who.tenant, data, created_by=who.name)
-        entry.target = view.id
-    return view
+        url = ctx.facts().gateway_url
+        entry.target, token, _ = ctx.agents.invite(
+            who.tenant, url=url, note=data.note, ttl_s=data.ttl_s, created_by=who.name
+        )
+    view = fleet.enrolment_view(ctx.engine, who.tenant, entry.target)
+    command = f"hauberk enroll {url} --token {token}"
+    return msgspec.structs.replace(view, token=token, command=command)
 
 
 @delete("/enrolments/{enrolment_id:str}", opt={"role": "admin"}, sync_to_thread=True)
 def delete_enrolment(ctx: Ctx, who: Who, enrolment_id: params.PathId) -> None:
     """Withdraw a token; agents that used it stay."""
     with audited(ctx, who, "enrolment.delete", enrolment_id):
-        ctx.desk.delete_enrolment(who.tenant, enrolment_id)
+        fleet.delete_enrolment(ctx.engine, who.tenant, enrolment_id)
 
 
 ROUTES = (list_agents, revoke_agent, list_enrolments, create_enrolment, delete_enrolment)

@@ -63,7 +63,7 @@ _FAILURES = {
 
 
 def create(ctx: Context, *, local: bool = False) -> Litestar:
-    """The application. `local`: it is served on the local socket alone; whoever asks is the operator."""
+    """The application. `local`: served on the local socket alone, whoever asks is the operator."""
     requests = Requests(ctx.registry)
     api = Router(
         PREFIX,

@@ -26,6 +26,7 @@ def list_assets(
     ctx: Ctx,
     who: Who,
     subclass: params.PathId,
+    *,
     filter_: params.FilterText = "",
     sort: params.Sort = "",
     workload: params.WorkloadId = None,
@@ -44,6 +45,7 @@ def asset_facets(
     ctx: Ctx,
     who: Who,
     subclass: params.PathId,
+    *,
     field: FieldName,
     filter_: params.FilterText = "",
     workload: params.WorkloadId = None,
@@ -60,6 +62,7 @@ def export_assets(
     ctx: Ctx,
     who: Who,
     subclass: params.PathId,
+    *,
     format_: params.Format = "csv",
     filter_: params.FilterText = "",
     sort: params.Sort = "",
@@ -69,7 +72,7 @@ def export_assets(
 ) -> Stream:
     """All rows of the list, streamed as CSV or as a JSON array."""
     scope = inventory.AssetScope(who.tenant, subclass, filter_, sort, workload, gone, changed_since)
-    rows = inventory.all_assets(ctx.engine, scope, ctx.now_ms())
+    rows = inventory.all_assets(ctx.engine, scope)
     return export.stream(rows, export.asset_columns(subclass), format_, subclass)
 
 

@@ -18,7 +18,7 @@ or install a wheel that carries it. API and command line work without it:
 the API's description is at /schema/openapi.json.
 """
 # No Strict-Transport-Security: with a certificate of Hauberk's own CA, browsers would turn the
-# warning that people can pass into one that they cannot. `server` adds it for one's own certificate.
+# warning that people can pass into one that they cannot.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "

@@ -1,7 +1,7 @@
 """What the composition root gives to the API: stores, services and facts of this server.
 
-`server/` fills one `Context` and passes it to `api.app.create`. Every callable here may block and is
-called in a worker thread, except `Feed`, which is called on the event loop.
+`server/` fills one `Context` and passes it to `api.app.create`. Every callable here may block and
+is called in a worker thread, except `Feed`, which is called on the event loop.
 """
 
 from __future__ import annotations
@@ -17,45 +17,12 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from hauberk.ports import Clock, Inbox
-from hauberk.schema.view import (
-    DesiredInput,
-    EnrolmentInput,
-    EnrolmentView,
-    Notice,
-    Role,
-    StoreView,
-    TaskInput,
-    TaskView,
-)
+from hauberk.schema.view import Notice, Role, StoreView
 from hauberk.store.access import Access
+from hauberk.store.agents import Agents
 from hauberk.store.lake_query import LakeQuery
 
 Via = Literal["session", "token", "local"]
-
-
-class AgentDesk(Protocol):
-    """Orders to agents; the server fills it from store.agents. All raise NotFound, Conflict."""
-
-    def create_task(
-        self, tenant: str, workload: str, order: TaskInput, *, created_by: str
-    ) -> TaskView:
-        """Sign one task for the workload's active agent."""
-
-    def replace_desired(
-        self, tenant: str, workload: str, desired: DesiredInput, *, created_by: str
-    ) -> int:
-        """Store a new version; returns it. Raises Conflict when `desired.version` is not current."""
-
-    def revoke(self, tenant: str, agent: str, *, by: str) -> None:
-        """Refuse this agent from now on."""
-
-    def create_enrolment(
-        self, tenant: str, order: EnrolmentInput, *, created_by: str
-    ) -> EnrolmentView:
-        """Make a one-time token; `token` and `command` are filled."""
-
-    def delete_enrolment(self, tenant: str, enrolment: str) -> None:
-        """Withdraw an enrolment."""
 
 
 class Feed(Protocol):
@@ -64,18 +31,22 @@ class Feed(Protocol):
     def subscribe(
         self, tenant: str, topics: Sequence[str]
     ) -> AbstractAsyncContextManager[AsyncIterator[Notice]]:
-        """Notices from now on. Bounded: a slow reader misses notices, and is told by topic "lost"."""
+        """Notices from now on, in a bounded queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What `GET /system` says of this process and its certificate. Hex digests are SHA-256."""
+    """What `GET /system` says of this process and its certificate. Hex digests are SHA-256.
+
+    `gateway_url` is the address that agents enrol at; it goes into enrolment tokens.
+    """
 
     version: str
     started_ms: int
     user: str
     unprivileged: bool
     urls: Sequence[str]
+    gateway_url: str
     certificate_sha256: str
     certificate_names: Sequence[str]
     certificate_expires_ms: int
@@ -114,7 +85,7 @@ class Context:
     engine: Engine
     clock: Clock
     access: Access
-    desk: AgentDesk
+    agents: Agents
     lake: LakeQuery
     inbox: Inbox
     feed: Feed

@@ -23,6 +23,7 @@ IncludeSelf = Annotated[
 def list_events(
     ctx: Ctx,
     who: Who,
+    *,
     table: EventTable = "process_activity",
     filter_: params.FilterText = "",
     workload: params.WorkloadId = None,
@@ -43,6 +44,7 @@ def list_events(
 def export_events(
     ctx: Ctx,
     who: Who,
+    *,
     table: EventTable = "process_activity",
     format_: params.Format = "csv",
     filter_: params.FilterText = "",

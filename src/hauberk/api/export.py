@@ -25,7 +25,7 @@ _CHUNK = 64 * 1024
 
 
 def stream(rows: Iterator[Row], columns: Columns, format_: Format, name: str) -> Stream:
-    """The response; the first row is fetched now, so that a wrong filter is a 400 and no torn file."""
+    """The response. The first row is fetched now: a wrong filter is a 400, not a torn file."""
     first = next(rows, None)
     every: Iterable[Row] = [] if first is None else _chain(first, rows)
     chunks = csv_chunks(every, columns) if format_ == "csv" else json_chunks(every)

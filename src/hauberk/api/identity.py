@@ -114,7 +114,7 @@ async def allow(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     try:
         _check(connection, who, needed)
     except Forbidden as error:
-        if connection.scope["method"] not in SAFE:
+        if _method(connection) not in SAFE:
             await run_sync(_note, connection.app.state.context, connection, who, str(error))
         raise
 
@@ -125,7 +125,7 @@ def _check(connection: AnyConnection, who: Identity, needed: str) -> None:
             raise Forbidden('only an admin of the tenant "default" may do this')
     elif RANK[who.role] < RANK[needed]:
         raise Forbidden(f"this needs the role {needed}; you are {who.role}")
-    if who.via == "session" and connection.scope["method"] not in SAFE:
+    if who.via == "session" and _method(connection) not in SAFE:
         given = connection.headers.get(CSRF_HEADER, "")
         if not hmac.compare_digest(given.encode(), who.csrf.encode()):
             raise Forbidden(f"send the session's csrf value (GET /me) as {CSRF_HEADER}")
@@ -138,7 +138,7 @@ def _note(ctx: Context, connection: AnyConnection, who: Identity, reason: str) -
         at_ns=ctx.clock.wall_ns(),
         actor=f"{who.via}:{who.name}",
         action="request.refused",
-        target=f"{connection.scope['method']} {connection.scope['path']}"[:300],
+        target=f"{_method(connection)} {connection.scope['path']}"[:300],
         detail={"reason": reason, "outcome": "refused"},
     )
 
@@ -156,12 +156,16 @@ def _parameters(handler: BaseRouteHandler) -> frozenset[str]:
     cached: frozenset[str] | None = handler.opt.get("query_names")
     if cached is None:
         cached = frozenset(
-            definition.kwarg_definition.query
+            name
             for definition in handler.parsed_fn_signature.parameters.values()
-            if getattr(definition.kwarg_definition, "query", None)
+            if (name := getattr(definition.kwarg_definition, "query", None))
         )
         handler.opt["query_names"] = cached
     return cached
+
+
+def _method(connection: AnyConnection) -> str:
+    return str(connection.scope.get("method", ""))
 
 
 def who_asks(request: Request[Any, Any, Any]) -> Identity:

@@ -14,14 +14,11 @@ class Requests:
 
     async def count(self, message: Message, scope: Scope) -> None:
         """Hook `before_send`."""
-        if message["type"] != "http.response.start" or scope["type"] != "http":
+        if message["type"] != "http.response.start":
             return
         handler = scope.get("route_handler")
         route = str(scope.get("path_template") or getattr(handler, "handler_name", "none"))
-        self._total.labels(scope["method"], route, str(message["status"])).inc()
-
-
-_counters: dict[int, Counter] = {}
+        self._total.labels(str(scope.get("method", "")), route, str(message["status"])).inc()
 
 
 def _counter(registry: CollectorRegistry) -> Counter:

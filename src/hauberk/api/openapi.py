@@ -1,4 +1,4 @@
-"""`python -m hauberk.api.openapi` prints the OpenAPI document; the console's client is made of it."""
+"""`python -m hauberk.api.openapi` prints the OpenAPI document that the console is made of."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar.params import Parameter
 
@@ -28,7 +28,5 @@ SinceMs = Annotated[
 UntilMs = Annotated[
     int | None, Parameter(query="until_ms", ge=0, le=2**53, description="before, ms since 1970")
 ]
-Format = Annotated[
-    str, Parameter(query="format", pattern="^(csv|json)$", description="csv or json")
-]
+Format = Annotated[Literal["csv", "json"], Parameter(query="format", description="file type")]
 PathId = Annotated[str, Parameter(max_length=128)]

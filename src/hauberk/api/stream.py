@@ -22,6 +22,7 @@ from hauberk.schema.view import Notice
 TOPICS = ("events", "changes", "agents", "collections", "tasks")
 HEARTBEAT_S = 5.0
 MAX_STREAMS = 64
+_ALL = ",".join(TOPICS)
 Topics = Annotated[
     str, Parameter(query="topics", max_length=200, description=f"of {', '.join(TOPICS)}")
 ]
@@ -53,10 +54,10 @@ class Streams:
         200: ResponseSpec(
             Notice, description="one Notice per SSE message", media_type="text/event-stream"
         )
-    },  # type: ignore[arg-type]
+    },
 )
 async def open_stream(
-    ctx: Ctx, who: Who, request: Request[Any, Any, Any], topics: Topics = ",".join(TOPICS)
+    ctx: Ctx, who: Who, request: Request[Any, Any, Any], topics: Topics = _ALL
 ) -> Stream:
     """Notices of the tenant, and every 5 s a `heartbeat` with the server's time in ms."""
     wanted = [t for t in topics.split(",") if t]

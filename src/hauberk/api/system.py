@@ -6,7 +6,8 @@ from litestar import get, post
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
-from hauberk.api.context import Ctx, Who
+from hauberk.api.context import Context, Ctx, Identity, Who
+from hauberk.schema.ids import DEFAULT_TENANT
 from hauberk.schema.view import (
     AuditCheck,
     AuditView,
@@ -51,14 +52,14 @@ def create_tenant(ctx: Ctx, who: Who, data: TenantInput) -> TenantView:
 
 
 @get("/jobs", opt={"role": "viewer"}, sync_to_thread=True)
-def list_jobs(ctx: Ctx) -> list[JobView]:
-    """The server's jobs, newest first."""
-    return fleet.jobs(ctx.engine)
+def list_jobs(ctx: Ctx, who: Who) -> list[JobView]:
+    """The server's jobs, newest first; they are the operator's tenant's."""
+    return _jobs(ctx, who)
 
 
 @get("/system", opt={"role": "viewer"}, sync_to_thread=True)
-def show_system(ctx: Ctx) -> SystemView:
-    """This server: version, certificate, stores, jobs, queue."""
+def show_system(ctx: Ctx, who: Who) -> SystemView:
+    """This server: version, certificate, queue; stores and jobs for the tenant "default" alone."""
     facts = ctx.facts()
     items, size = ctx.inbox.depth()
     return SystemView(
@@ -72,11 +73,20 @@ def show_system(ctx: Ctx) -> SystemView:
         certificate_expires_ms=facts.certificate_expires_ms,
         own_certificate=facts.own_certificate,
         ca_sha256=facts.ca_sha256,
-        stores=ctx.stores(),
-        jobs=fleet.jobs(ctx.engine),
+        stores=ctx.stores() if _mine(who) else [],
+        jobs=_jobs(ctx, who),
         inbox_items=items,
         inbox_bytes=size,
     )
+
+
+def _mine(who: Identity) -> bool:
+    # Sizes and messages of jobs tell of other tenants.
+    return who.local or who.tenant == DEFAULT_TENANT
+
+
+def _jobs(ctx: Context, who: Identity) -> list[JobView]:
+    return fleet.jobs(ctx.engine) if _mine(who) else []
 
 
 ROUTES = (list_audit, verify_audit, list_tenants, create_tenant, list_jobs, show_system)

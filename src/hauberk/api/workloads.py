@@ -16,7 +16,7 @@ from hauberk.schema.view import (
     WorkloadDetail,
     WorkloadView,
 )
-from hauberk.store import fleet
+from hauberk.store import desired, fleet, tasks
 
 
 @get("/workloads", opt={"role": "viewer"}, sync_to_thread=True)
@@ -30,7 +30,13 @@ def list_workloads(
 ) -> Page[WorkloadView]:
     """Protected machines."""
     return fleet.workloads(
-        ctx.engine, who.tenant, filter_, sort, cursor, limit, ctx.clock.wall_ns()
+        ctx.engine,
+        who.tenant,
+        text=filter_,
+        sort=sort,
+        cursor=cursor,
+        limit=limit,
+        now_ns=ctx.clock.wall_ns(),
     )
 
 
@@ -45,7 +51,7 @@ def show_ledger(
     ctx: Ctx, who: Who, workload_id: params.PathId, since_ms: params.SinceMs = None
 ) -> list[LedgerEntry]:
     """What each capability spent, newest window first; at most the last 5,000 entries."""
-    return fleet.ledger(ctx.engine, who.tenant, workload_id, since_ms)
+    return fleet.ledger_entries(ctx.engine, who.tenant, workload_id, since_ms)
 
 
 @get("/workloads/{workload_id:str}/tasks", opt={"role": "viewer"}, sync_to_thread=True)
@@ -59,7 +65,13 @@ def list_tasks(
 ) -> Page[TaskView]:
     """Orders to this machine, newest first."""
     return fleet.tasks(
-        ctx.engine, who.tenant, workload_id, filter_, cursor, limit, ctx.clock.wall_ns()
+        ctx.engine,
+        who.tenant,
+        workload_id,
+        text=filter_,
+        cursor=cursor,
+        limit=limit,
+        now_ns=ctx.clock.wall_ns(),
     )
 
 
@@ -67,10 +79,20 @@ def list_tasks(
 def create_task(ctx: Ctx, who: Who, workload_id: params.PathId, data: TaskInput) -> TaskView:
     """Order the workload's agent to collect now."""
     with audited(ctx, who, "task.create", workload_id, kind=data.kind) as entry:
-        fleet.check_subclasses(data.subclasses)
-        view = ctx.desk.create_task(who.tenant, workload_id, data, created_by=who.name)
-        entry.detail |= {"task": view.id, "subclasses": data.subclasses}
-    return view
+        fleet.check_task(data.subclasses, data.ttl_s)
+        made = tasks.create(
+            ctx.engine,
+            ctx.agents.keys,
+            ctx.clock,
+            who.tenant,
+            workload_id,
+            kind=data.kind,
+            args={"subclasses": data.subclasses},
+            ttl_s=data.ttl_s,
+            created_by=who.name,
+        )
+        entry.detail |= {"tasks": made, "subclasses": data.subclasses}
+    return fleet.task_view(ctx.engine, who.tenant, made[0], ctx.clock.wall_ns())
 
 
 @put("/workloads/{workload_id:str}/desired", opt={"role": "analyst"}, sync_to_thread=True)
@@ -80,8 +102,14 @@ def replace_desired(
     """Replace schedule and budget; 409 when somebody else did meanwhile."""
     with audited(ctx, who, "desired.replace", workload_id, replaced=data.version) as entry:
         fleet.check_desired(data)
-        version = ctx.desk.replace_desired(who.tenant, workload_id, data, created_by=who.name)
-        entry.detail["version"] = version
+        entry.detail["version"] = desired.replace(
+            ctx.engine,
+            who.tenant,
+            workload_id,
+            version=data.version,
+            schedule=data.schedule,
+            budget=data.budget,
+        )
     return fleet.workload_detail(ctx.engine, who.tenant, workload_id, ctx.clock.wall_ns())
 
 

@@ -13,6 +13,14 @@ r"""The one filter grammar of every list, parsed to a tree that stores compile.
 
 Examples: ``name = nginx and version >= "1.2"``, ``dst_port in (22, 3389)
 and not is_self = true``.
+
+What a filter means, in every store (`store.typed` checks it against the columns):
+
+- A comparison with a missing value is false, so ``!=`` and ``not`` of it are true.
+- Text compares by code point; ``~`` ignores the case of ASCII letters only.
+- On a list, ``=`` and ``in`` ask for an element; ``~`` and ``=~`` look at the elements joined by
+  one space, so that a command line reads as it was typed.
+- Numbers on text columns are text; ``"22"`` on a number column is the number.
 """
 
 from __future__ import annotations
@@ -203,9 +211,10 @@ class _Parser:
         word = self._take("word", "a value")
         if word in ("true", "false"):
             return word == "true"
-        if _INT.fullmatch(word):
+        # Only what reads back the same is a number: 007 and 1.10 stay text for text columns.
+        if _INT.fullmatch(word) and str(int(word)) == word:
             return int(word)
-        if _FLOAT.fullmatch(word):
+        if _FLOAT.fullmatch(word) and repr(float(word)) == word:
             return float(word)
         return word
 

@@ -1,0 +1,262 @@
+"""Lists over the SQL state: the filter grammar as SQLAlchemy, sorting, keyset cursors.
+
+A cursor holds the last row's sort key and id, and a digest of the list that it belongs to; rows
+that stay are met exactly once while others come and go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.engine import RowMapping
+
+from hauberk.errors import BadFilter, BadInput
+from hauberk.schema.asset import ColumnKind
+from hauberk.store import regex, typed
+from hauberk.store.filter import And, Compare, Filter, In, IsNull, Not, Or, Value
+
+Matcher = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
+UPPER = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
+_LOWEST: dict[ColumnKind, object] = {"str": "", "int": -(2**62), "float": -1e300, "bool": -1}
+_PYTHON: dict[ColumnKind, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": int,
+}
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column that can be filtered. A list's expression gives the text of a JSON array."""
+
+    kind: ColumnKind
+    expression: ColumnElement[Any]
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list of one tenant.
+
+    `rows` selects what the mapper needs and is narrowed to the tenant already; `id` is unique in
+    it; `sort` is the default, such as "label" or "-seq"; `scope` is what else decides which list
+    this is (a cursor of another scope is refused).
+    """
+
+    rows: Select[Any]
+    fields: Mapping[str, Field]
+    id: ColumnElement[Any]
+    sort: str
+    scope: tuple[object, ...]
+    id_kind: ColumnKind = "str"
+
+    def kinds(self) -> dict[str, ColumnKind]:
+        """Kind per column."""
+        return {name: field.kind for name, field in self.fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of one page. `total` only on the first one."""
+
+    rows: Sequence[RowMapping]
+    next: str | None
+    total: int | None
+
+
+def page(
+    db: Connection, listing: Listing, *, text: str, sort: str, cursor: str | None, limit: int
+) -> Found:
+    """One page.
+
+    Raises:
+        BadFilter: the filter or the sort column is wrong.
+        BadInput: the cursor belongs to another list.
+    """
+    sort = sort or listing.sort
+    narrowed = narrow(db, listing, text)
+    digest = digest_of(*listing.scope, sort, text)
+    key, kind, falling = _sort_key(listing, sort)
+    order = [key.desc(), listing.id.desc()] if falling else [key.asc(), listing.id.asc()]
+    query = narrowed.add_columns(key.label("_key"), listing.id.label("_id")).order_by(*order)
+    total = None
+    if cursor is None:
+        total = db.execute(select(func.count()).select_from(narrowed.subquery())).scalar_one()
+    else:
+        last = decode_cursor(cursor, digest, (_PYTHON[kind], _PYTHON[listing.id_kind]))
+        here = tuple_(key, listing.id)
+        there = tuple_(literal(last[0]), literal(last[1]))
+        query = query.where(here < there if falling else here > there)
+    rows = db.execute(query.limit(limit + 1)).mappings().all()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    following = encode_cursor(digest, rows[-1]["_key"], rows[-1]["_id"]) if more else None
+    return Found(rows, following, total)
+
+
+def every(
+    connect: Callable[[], Any], listing: Listing, *, text: str, sort: str, chunk: int = 1000
+) -> Iterator[RowMapping]:
+    """All rows of a list, page by page, each in a transaction of its own."""
+    cursor: str | None = None
+    while True:
+        with connect() as db:
+            found = page(db, listing, text=text, sort=sort, cursor=cursor, limit=chunk)
+        yield from found.rows
+        cursor = found.next
+        if cursor is None:
+            return
+
+
+def narrow(db: Connection, listing: Listing, text: str) -> Select[Any]:
+    """The list's rows that the filter leaves. Raises BadFilter."""
+    tree = typed.read(text, listing.kinds())
+    if tree is None:
+        return listing.rows
+
+    def match(expression: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+        return _in_matching(db, listing.rows, expression, pattern)
+
+    return listing.rows.where(compile_filter(tree, listing.fields, match))
+
+
+def compile_filter(
+    tree: Filter, fields: Mapping[str, Field], match: Matcher
+) -> ColumnElement[bool]:
+    """SQL of a bound filter; never null, so that `not` of it is right."""
+    if isinstance(tree, Not):
+        return not_(compile_filter(tree.item, fields, match))
+    if isinstance(tree, And):
+        return and_(*(compile_filter(item, fields, match) for item in tree.items))
+    if isinstance(tree, Or):
+        return or_(*(compile_filter(item, fields, match) for item in tree.items))
+    field = fields[tree.field]
+    if isinstance(tree, IsNull):
+        return field.expression.is_(None)
+    if isinstance(tree, In):
+        return _sure(_any_of(field, tree.values))
+    return _compare(tree, field, match)
+
+
+def _compare(item: Compare, field: Field, match: Matcher) -> ColumnElement[bool]:
+    if item.op == "=":
+        return _sure(_any_of(field, (item.value,)))
+    if item.op == "!=":
+        return not_(_sure(_any_of(field, (item.value,))))
+    whole = _joined(field) if field.kind == "list" else field.expression
+    if item.op == "~":
+        needle = str(item.value).translate(UPPER)
+        return _sure(func.instr(func.lower(whole), literal(needle)) > 0)
+    if item.op == "=~":
+        return _sure(match(whole, str(item.value)))
+    value = literal(item.value)
+    orders: dict[str, ColumnElement[bool]] = {
+        "<": whole < value,
+        "<=": whole <= value,
+        ">": whole > value,
+        ">=": whole >= value,
+    }
+    return _sure(orders[item.op])
+
+
+def _sure(expression: ColumnElement[bool]) -> ColumnElement[bool]:
+    return func.coalesce(expression, false())
+
+
+def _any_of(field: Field, values: Sequence[Value]) -> ColumnElement[bool]:
+    if field.kind != "list":
+        return field.expression.in_([literal(v) for v in values])
+    item = func.json_each(field.expression).table_valued("value")
+    found = select(literal(1)).select_from(item)
+    return found.where(item.c.value.in_([literal(v) for v in values])).exists()
+
+
+def _joined(field: Field) -> ColumnElement[Any]:
+    """A list's elements joined by a space; null stays null, an empty list is empty text."""
+    item = func.json_each(field.expression).table_valued("value")
+    joined = select(func.group_concat(item.c.value, " ")).select_from(item).scalar_subquery()
+    empty = func.iif(field.expression.is_(None), None, "")
+    return func.coalesce(joined, empty)
+
+
+def _in_matching(
+    db: Connection, rows: Select[Any], expression: ColumnElement[Any], pattern: str
+) -> ColumnElement[bool]:
+    """`=~`: SQLite has no RE2, so the distinct values are matched outside and asked for by name."""
+    regex.check(pattern)
+    values = rows.with_only_columns(expression.label("v"), maintain_column_froms=True).distinct()
+    matched: list[str] = []
+    for part in db.execute(values).scalars().partitions(_CHUNK):
+        matched += regex.matching([v for v in part if isinstance(v, str)], pattern)
+    if not matched:
+        return false()
+    text = msgspec.json.encode(matched).decode()
+    listed = func.json_each(literal(text)).table_valued("value")
+    return expression.in_(select(listed.c.value))
+
+
+def _sort_key(listing: Listing, sort: str) -> tuple[ColumnElement[Any], ColumnKind, bool]:
+    falling = sort.startswith("-")
+    name = sort.removeprefix("-")
+    field = listing.fields.get(name)
+    known = ", ".join(sorted(n for n, f in listing.fields.items() if f.kind != "list"))
+    if field is None or field.kind == "list":
+        raise BadFilter(f"cannot sort by {name[:60]!r}; known: {known}", source="sort")
+    if not field.nullable:
+        return field.expression, field.kind, falling
+    return func.coalesce(field.expression, literal(_LOWEST[field.kind])), field.kind, falling
+
+
+def digest_of(*parts: object) -> bytes:
+    """What binds a cursor to its list."""
+    return hashlib.sha256(msgspec.msgpack.encode(parts)).digest()[:12]
+
+
+def encode_cursor(digest: bytes, *last: object) -> str:
+    """An opaque cursor behind a row."""
+    raw = msgspec.msgpack.encode((digest, *last))
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode_cursor(text: str, digest: bytes, types: Sequence[type | tuple[type, ...]]) -> list[Any]:
+    """The row's keys, which are of `types`. Raises BadInput."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        found = msgspec.msgpack.decode(raw, type=list[Any])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise BadInput("not a cursor: use `next` of the page before", source="cursor") from error
+    good = len(found) == len(types) + 1 and found[0] == digest
+    if not good or not all(isinstance(v, t) for v, t in zip(found[1:], types, strict=True)):
+        raise BadInput(
+            "the cursor belongs to another list, sort or filter: start at the first page",
+            source="cursor",
+        )
+    return found[1:]
+
+
+def plain(value: Any) -> Any:
+    """A field's value as JSON for every client: integers beyond 2^53 are decimal text."""
+    if isinstance(value, int) and not -(2**53) < value < 2**53:
+        return str(value)
+    return value
