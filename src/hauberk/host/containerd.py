@@ -98,7 +98,7 @@ class Containerd:
         path = f"{folder}/config.json"
         try:
             spec = msgspec.json.decode(self._host.read(path), type=_Spec)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HostError(f"{path}: not an OCI runtime config: {error}") from error
         notes = spec.annotations or {}
         pid = self._pid(f"{folder}/init.pid")

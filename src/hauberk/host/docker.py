@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import socket
+import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +16,7 @@ from hauberk.errors import HostError, PathDenied, PathMissing
 from hauberk.ports import ContainerInfo, ImageInfo
 
 TIMEOUT_S = 5.0
+BODY_TIMEOUT_S = 30.0
 BODY_LIMIT = 64 * 1024 * 1024
 MAX_INSPECTED = 2000
 _MAX = 2**63 - 1
@@ -106,8 +111,8 @@ class _LibpodInfo(msgspec.Struct):
 class DockerApi:
     """One socket that speaks the Docker Engine API. Every call opens its own connection."""
 
-    def __init__(self, socket: str, name: str = "docker") -> None:
-        self.socket = socket
+    def __init__(self, path: str, name: str = "docker") -> None:
+        self.socket = path
         self.name = name
 
     def version(self) -> str:
@@ -181,39 +186,58 @@ class DockerApi:
         body = self._fetch(path)
         try:
             return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HostError(
                 f"{self.socket}{path}: not the Docker API: {error}; take the socket out of "
                 "HAUBERK_CONTAINER_SOCKETS if it is another service"
             ) from error
 
     def _fetch(self, path: str) -> bytes:
-        import httpx  # noqa: PLC0415 - only where a runtime exists
-
+        connection = _UnixConnection(self.socket)
         try:
-            with (
-                httpx.Client(
-                    transport=httpx.HTTPTransport(uds=self.socket),
-                    timeout=TIMEOUT_S,
-                    trust_env=False,
-                ) as client,
-                client.stream("GET", f"http://runtime{path}") as reply,
-            ):
-                if reply.status_code == httpx.codes.NOT_FOUND:
-                    raise PathMissing(f"{self.socket}{path}: not found")
-                if reply.status_code != httpx.codes.OK:
-                    raise HostError(f"{self.socket}{path}: HTTP {reply.status_code}")
-                body = bytearray()
-                for part in reply.iter_bytes():
-                    body += part
-                    if len(body) > BODY_LIMIT:
-                        raise HostError(f"{self.socket}{path}: answer over {BODY_LIMIT} bytes")
-                return bytes(body)
-        except httpx.HTTPError as error:
-            if "Permission denied" in str(error):
-                raise PathDenied(f"{self.socket}: permission denied; run as root") from error
+            connection.request("GET", path, headers={"Host": "runtime"})
+            reply = connection.getresponse()
+            if reply.status == HTTPStatus.NOT_FOUND:
+                raise PathMissing(f"{self.socket}{path}: not found")
+            if reply.status != HTTPStatus.OK:
+                raise HostError(f"{self.socket}{path}: HTTP {reply.status}")
+            return self._body(reply, path)
+        except PermissionError as error:
+            raise PathDenied(f"{self.socket}: permission denied; run as root") from error
+        except (OSError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
             raise HostError(f"{self.socket}: {self.name} does not answer: {reason}") from error
+        finally:
+            connection.close()
+
+    def _body(self, reply: http.client.HTTPResponse, path: str) -> bytes:
+        until = time.monotonic() + BODY_TIMEOUT_S
+        body = bytearray()
+        while part := reply.read1(1 << 16):
+            body += part
+            if len(body) > BODY_LIMIT:
+                raise HostError(f"{self.socket}{path}: answer over {BODY_LIMIT} bytes")
+            if time.monotonic() > until:
+                raise HostError(f"{self.socket}{path}: answer took over {BODY_TIMEOUT_S:.0f} s")
+        return bytes(body)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket: no client library, for the agent is to stay small."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("runtime", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(TIMEOUT_S)
+        try:
+            made.connect(self._path)
+        except OSError:
+            made.close()
+            raise
+        self.sock = made
 
 
 def _image_id(text: str) -> str:

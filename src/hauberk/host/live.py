@@ -146,7 +146,7 @@ class LiveHost:
             raise HostError(f"{' '.join(argv)}: not on the list of read-only tools")
         program = _find_tool(argv[0])
         try:
-            done = subprocess.run(  # noqa: S603 - exact argument lists from TOOLS
+            done = subprocess.run(
                 [program, *argv[1:]],
                 env={"PATH": ":".join(TOOL_FOLDERS), "LANG": "C", "LC_ALL": "C"},
                 stdin=subprocess.DEVNULL,
