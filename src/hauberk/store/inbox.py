@@ -93,7 +93,7 @@ class SqliteInbox:
         self._last = int((newest.fetchone() or (row[2],))[0])
         self._arrived = threading.Condition()
         self._jobs: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
-        self._closed = False
+        self._closed = self._refusing = False
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
@@ -110,7 +110,7 @@ class SqliteInbox:
         """`append` without waiting; the future fails as `append` raises."""
         future: Future[list[int | None]] = Future()
         count, size = self._depth
-        if self._closed:
+        if self._refusing:
             future.set_exception(Busy("the server is stopping", retry_after=10.0))
         elif count >= self._max_items or size >= self._max_bytes:
             future.set_exception(
@@ -164,11 +164,18 @@ class SqliteInbox:
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return sum(f.stat().st_size for f in files if f.exists())
 
+    def close_input(self) -> None:
+        """Commit what waits and take nothing more; reading and trimming go on."""
+        self._refusing = True
+        done: Future[None] = Future()
+        self._jobs.put(_Trim(0, done))
+        done.result()
+
     def close(self) -> None:
         """Commit what waits and stop."""
         if self._closed:
             return
-        self._closed = True
+        self._refusing = self._closed = True
         self._jobs.put(None)
         self._thread.join()
         with self._arrived:

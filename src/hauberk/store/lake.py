@@ -63,7 +63,9 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Handle:
+class Handle:
+    """An open table; take `lock` while committing."""
+
     table: Any
     schema: dict[str, Any]
     folder: Path
@@ -80,6 +82,7 @@ class DataFile:
     bytes: int
     rows: int
     day: str
+    first_ns: int
 
 
 class Lake:
@@ -94,7 +97,7 @@ class Lake:
         """
         make_folder(root)
         self.root, self.app_id = root, app_id
-        self._handles: dict[tuple[str, str], _Handle] = {}
+        self._handles: dict[tuple[str, str], Handle] = {}
         self._lock = threading.Lock()
 
     def tables(self) -> list[tuple[str, str]]:
@@ -150,7 +153,7 @@ class Lake:
                 self._checkpoint(handle)
         return True
 
-    def commit(self, handle: _Handle, actions: Sequence[Any], mark: Transaction) -> None:
+    def commit(self, handle: Handle, actions: Sequence[Any], mark: Transaction) -> None:
         """Commit actions whose data is durable; the log entry is durable on return.
 
         Every commit has a transaction as its last action, so that a torn entry can be told.
@@ -179,7 +182,7 @@ class Lake:
         handle.table.update_incremental()
         delta_log.sync(handle.folder, before, handle.table.version())
 
-    def locked(self, tenant: str, table: str) -> _Handle:
+    def locked(self, tenant: str, table: str) -> Handle:
         """A table's handle, fresh; take its `lock` while committing."""
         handle = self._handle(tenant, table)
         with handle.lock:
@@ -187,17 +190,19 @@ class Lake:
         return handle
 
     def files(self, tenant: str, table: str) -> list[DataFile]:
-        """Live files of a table, oldest day first."""
+        """Live files of a table, oldest received first."""
         handle = self.locked(tenant, table)
         with handle.lock:
-            actions = pa.table(handle.table.get_add_actions(flatten=True)).select(
-                ["path", "size_bytes", "num_records", f"partition.{PARTITION}"]
-            )
+            actions = pa.table(handle.table.get_add_actions(flatten=True))
+        if not actions.num_rows:
+            return []
+        names = ["path", "size_bytes", "num_records", f"partition.{PARTITION}", "min.received_ns"]
+        columns = [actions.column(name).to_pylist() for name in names]
         files = [
-            DataFile(str(p), int(b), int(n or 0), str(d))
-            for p, b, n, d in zip(*(c.to_pylist() for c in actions.columns), strict=True)
+            DataFile(str(p), int(b), int(n or 0), str(d), int(f or 0))
+            for p, b, n, d, f in zip(*columns, strict=True)
         ]
-        return sorted(files, key=lambda f: (f.day, f.path))
+        return sorted(files, key=lambda f: (f.day, f.first_ns, f.path))
 
     def checkpoint(self, tenant: str, table: str) -> None:
         """Write a checkpoint if there were commits since the last, then drop old log entries."""
@@ -224,12 +229,12 @@ class Lake:
             delta_log.sync(handle.folder, max(before, 0), handle.table.version())
         return len(gone)
 
-    def _checkpoint(self, handle: _Handle) -> None:
+    def _checkpoint(self, handle: Handle) -> None:
         handle.table.create_checkpoint()
         delta_log.sync_checkpoint(handle.folder)
         handle.checkpointed = handle.table.version()
 
-    def _handle(self, tenant: str, table: str, *, create: bool = False) -> _Handle:
+    def _handle(self, tenant: str, table: str, *, create: bool = False) -> Handle:
         with self._lock:
             handle = self._handles.get((tenant, table))
             if handle is None:
@@ -237,7 +242,7 @@ class Lake:
                 self._handles[tenant, table] = handle
             return handle
 
-    def _open(self, tenant: str, table: str, *, create: bool) -> _Handle:
+    def _open(self, tenant: str, table: str, *, create: bool) -> Handle:
         if not TENANT_NAME.fullmatch(tenant) or not COLUMN_NAME.fullmatch(table):
             raise BadWire(f"{tenant!r}/{table!r} is not the name of a table")
         folder = self.root / tenant / table
@@ -254,7 +259,7 @@ class Lake:
         written = delta.transaction_version(self.app_id) or 0
         checkpointed = delta_log.checkpoint_version(folder)
         kinds = {name: field.type for name, field in schema.items()}
-        return _Handle(delta, kinds, folder, threading.RLock(), written, checkpointed)
+        return Handle(delta, kinds, folder, threading.RLock(), written, checkpointed)
 
     def _create(self, folder: Path, table: str) -> Any:
         make_folder(folder)
@@ -275,7 +280,7 @@ class Lake:
             sync_folder(folder)
         return delta
 
-    def _evolve(self, handle: _Handle, schema: Any) -> None:
+    def _evolve(self, handle: Handle, schema: Any) -> None:
         """Add columns of a newer agent. Raises BadWire for another type or too many."""
         fresh: list[Any] = []
         for field in schema:

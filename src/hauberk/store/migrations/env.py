@@ -10,6 +10,8 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
+    # Our transactions are real ones: the driver opens none by itself.
+    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()

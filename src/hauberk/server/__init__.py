@@ -1,0 +1,1 @@
+"""Composition root of the server: settings, wiring, privileges, start and stop."""

@@ -1,0 +1,67 @@
+"""What the gateway asks of the stores, and what the console hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hauberk.link.gateway.identity import Peer
+from hauberk.schema.link import (
+    Beat,
+    BeatReply,
+    EnrolReply,
+    EnrolRequest,
+    RotateReply,
+    RotateRequest,
+    TaskResult,
+)
+from hauberk.schema.view import Notice
+from hauberk.store import tasks
+from hauberk.store.agents import Agents
+from hauberk.store.keys import Keys
+
+Publish = Callable[[str, Notice], None]
+_MS = 1_000_000
+
+
+class GatewayServices:
+    """`link.gateway.app.Services` over the stores."""
+
+    def __init__(
+        self,
+        agents: Agents,
+        keys: Keys,
+        *,
+        publish: Publish,
+        named: Callable[[str, str, str], None],
+    ) -> None:
+        """`named(tenant, workload, hostname)` hears what each beat says."""
+        self._agents, self._keys = agents, keys
+        self._publish, self._named = publish, named
+
+    def ca_pem(self) -> bytes:
+        """The CA certificate."""
+        return self._keys.ca_pem
+
+    def enrol(self, request: EnrolRequest) -> EnrolReply:
+        """Redeem a token."""
+        return self._agents.enrol(request)
+
+    def rotate(self, peer: Peer, request: RotateRequest) -> RotateReply:
+        """Certify a new key."""
+        return self._agents.rotate(peer, request)
+
+    def beat(self, peer: Peer, beat: Beat) -> BeatReply:
+        """Take a sign of life and tell the console."""
+        reply = self._agents.beat(peer, beat)
+        self._named(peer.tenant, peer.workload, beat.facts.hostname)
+        self._publish(peer.tenant, self._notice("agents", peer.workload))
+        return reply
+
+    def result(self, peer: Peer, result: TaskResult) -> None:
+        """Take a task's answer and tell the console."""
+        if tasks.finish(self._agents.engine, peer, result):
+            self._publish(peer.tenant, self._notice("tasks", peer.workload))
+
+    def _notice(self, topic: str, workload: str) -> Notice:
+        at_ms = self._agents.clock.wall_ns() // _MS
+        return Notice(topic=topic, at_ms=at_ms, workload=workload)

@@ -1,0 +1,143 @@
+"""The server's settings: options over HAUBERK_* variables over the `[server]` table of a file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hauberk.errors import BadInput
+
+PREFIX = "HAUBERK_"
+CONFIG_VARIABLE = "HAUBERK_CONFIG"
+DEFAULT_CONFIG = Path("/etc/hauberk/hauberk.toml")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Each field is `HAUBERK_<NAME>` or `server.<name>` in the TOML file.
+
+    Args:
+        data: data folder; the server's own things are below `data/server`.
+        listen: ADDRESS:PORT of console and API.
+        gateway: ADDRESS:PORT for agents; 0.0.0.0:8444 lets other machines enrol.
+        gateway_url: address that enrolment tokens carry; empty: made from `gateway`.
+        names: more names for the server's certificate.
+        tls_cert: own certificate chain (PEM) of console and API; agents keep to Hauberk's CA.
+        tls_key: its key.
+        database: SQLAlchemy URL of the state; empty: SQLite below the data folder.
+        user: user to run as when started as root.
+        event_days: days that events are kept.
+        event_gib: GiB that events may take.
+        change_days: days that the change log is kept.
+        inbox_items: batches that may wait before agents are told to wait.
+        inbox_mib: MiB that may wait.
+        query_mib: MiB that searches may take.
+        log_level: of the server's own log.
+    """
+
+    data: str = "/var/lib/hauberk"
+    listen: str = "127.0.0.1:8443"
+    gateway: str = "127.0.0.1:8444"
+    gateway_url: str = ""
+    names: list[str] = []
+    tls_cert: str = ""
+    tls_key: str = ""
+    database: str = ""
+    user: str = "hauberk"
+    event_days: int = 30
+    event_gib: float = 20.0
+    change_days: int = 90
+    inbox_items: int = 200_000
+    inbox_mib: int = 2048
+    query_mib: int = 256
+    log_level: str = "INFO"
+
+    @property
+    def folder(self) -> Path:
+        """Everything of the server."""
+        return Path(self.data) / "server"
+
+    @property
+    def run_folder(self) -> Path:
+        """Pid, ready file and local socket."""
+        return self.folder / "run"
+
+    @property
+    def socket(self) -> Path:
+        """The local socket of the API."""
+        return self.run_folder / "api.sock"
+
+    @property
+    def ready_file(self) -> Path:
+        """JSON `{"pid": ..., "urls": [...]}`, there while the server is ready."""
+        return self.run_folder / "server.json"
+
+    @property
+    def pid_file(self) -> Path:
+        """The server's pid, locked while it runs."""
+        return self.run_folder / "server.pid"
+
+
+def load(
+    env: Mapping[str, str],
+    *,
+    options: Mapping[str, object] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        env: the environment.
+        options: from the command line; None values are left out.
+        config: TOML file; None: HAUBERK_CONFIG, else /etc/hauberk/hauberk.toml if it exists.
+
+    Raises:
+        BadInput: names the file, variable or option and what is wrong with it.
+    """
+    path = config or Path(env.get(CONFIG_VARIABLE, "") or DEFAULT_CONFIG)
+    values: dict[str, Any] = {}
+    if config is not None or CONFIG_VARIABLE in env or path.exists():
+        values.update(_table(path))
+        _check(values, str(path))
+    for name in Settings.__struct_fields__:
+        text = env.get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = [t for t in text.split(",") if t] if name == "names" else text
+            _check({name: values[name]}, PREFIX + name.upper())
+    given = {k: str(v) if isinstance(v, Path) else v for k, v in (options or {}).items()}
+    values.update({k: v for k, v in given.items() if v is not None})
+    settings = _check(values, "options")
+    for name in ("listen", "gateway"):
+        address_of(getattr(settings, name), name)
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise BadInput("tls_cert and tls_key go together", source="tls_cert")
+    return settings
+
+
+def address_of(text: str, name: str) -> tuple[str, int]:
+    """(host, port) of ADDRESS:PORT. Raises BadInput."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 0xFFFF:
+        raise BadInput(f"{text!r}: write ADDRESS:PORT, such as 127.0.0.1:8443", source=name)
+    return host.strip("[]"), int(port)
+
+
+def _check(values: Mapping[str, Any], source: str) -> Settings:
+    try:
+        return msgspec.convert(dict(values), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(str(error), source=source) from error
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot be read: {error}", source=str(path)) from error
+    table = document.get("server", {})
+    if not isinstance(table, dict):
+        raise BadInput("[server] is not a table", source=str(path))
+    return dict(table)

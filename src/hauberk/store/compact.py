@@ -1,0 +1,85 @@
+"""Many small files of a day into few sorted ones, in bounded memory, with data durable first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import Transaction
+from deltalake.transaction import RemoveAction
+
+from hauberk.store import parquet
+from hauberk.store.files import room, sync_folder
+from hauberk.store.lake import DataFile, Lake
+
+TARGET_ROWS = 100_000
+MIN_FILES = 8
+SORT = [("received_ns", "ascending"), ("agent", "ascending"), ("sequence", "ascending")]
+
+
+def compact(lake: Lake, tenant: str, table: str, *, today: str) -> int:
+    """Join small files; how many went.
+
+    Args:
+        lake: the event lake.
+        tenant: folder below the lake.
+        table: event class.
+        today: partition that is still being written; there, only MIN_FILES or more are joined.
+
+    Raises:
+        StorageFull: no room; nothing changed.
+    """
+    gone = 0
+    for group in _groups(lake.files(tenant, table), today):
+        _join(lake, tenant, table, group)
+        gone += len(group)
+    return gone
+
+
+def _groups(files: Sequence[DataFile], today: str) -> Iterator[list[DataFile]]:
+    group: list[DataFile] = []
+    rows = 0
+    for file in files:
+        if file.rows > TARGET_ROWS // 2:
+            continue
+        if group and (file.day != group[0].day or rows + file.rows > TARGET_ROWS):
+            if _worth(group, today):
+                yield group
+            group, rows = [], 0
+        group.append(file)
+        rows += file.rows
+    if group and _worth(group, today):
+        yield group
+
+
+def _worth(group: list[DataFile], today: str) -> bool:
+    return len(group) >= (MIN_FILES if group[0].day == today else 2)
+
+
+def _join(lake: Lake, tenant: str, table: str, group: list[DataFile]) -> None:
+    handle = lake.locked(tenant, table)
+    day = group[0].day
+    parts = [_read(handle.folder / file.path) for file in group]
+    rows = pa.concat_tables(parts, promote_options="default").sort_by(SORT)
+    del parts
+    with room(str(handle.folder)):
+        added = parquet.write(handle.folder, day, rows, level=3, change=False)
+        del rows
+        sync_folder(handle.folder / f"day={day}")
+        now = time.time_ns() // 1_000_000
+        removed = [
+            RemoveAction(file.path, False, now, file.bytes, {"day": day})  # noqa: FBT003
+            for file in group
+        ]
+        with handle.lock:
+            mark = Transaction("compact", handle.table.version() + 1)
+            lake.commit(handle, [added, *removed], mark)
+    pa.default_memory_pool().release_unused()
+
+
+def _read(path: Path) -> pa.Table:
+    # One file at a time, without threads: the memory is bounded by TARGET_ROWS.
+    return pq.ParquetFile(path).read(use_threads=False)

@@ -1,0 +1,79 @@
+"""What the server's jobs do: compaction, log cleanup, retention, expired rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, delete
+
+from hauberk.ports import Clock
+from hauberk.store import ledger, retention, tasks
+from hauberk.store.agents import forget_instances
+from hauberk.store.compact import compact
+from hauberk.store.database import write
+from hauberk.store.jobs import Job
+from hauberk.store.lake import Lake, day_of
+from hauberk.store.tables import api_token, asset, asset_change, enrolment, session
+
+DAY_NS = 86_400 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long and how much: days and bytes of events, days of everything else."""
+
+    event_days: int = 30
+    event_bytes: int = 20 * 1024**3
+    change_days: int = 90
+    gone_days: int = 30
+    ledger_days: int = 30
+
+
+def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
+    """The recurring jobs of a server."""
+
+    def compaction() -> str:
+        today = day_of(clock.wall_ns())
+        gone = sum(compact(lake, *key, today=today) for key in lake.tables())
+        return f"{gone} small files joined"
+
+    def cleanup() -> str:
+        files = 0
+        for key in lake.tables():
+            lake.checkpoint(*key)
+            files += lake.vacuum(*key)
+        return f"{files} unused files deleted"
+
+    def retain() -> str:
+        rows = retention.enforce(
+            lake, now_ns=clock.wall_ns(), days=keep.event_days, max_bytes=keep.event_bytes
+        )
+        return f"{rows} events past their retention dropped"
+
+    def expire() -> str:
+        return f"{expired(engine, clock.wall_ns(), keep)} expired rows closed or deleted"
+
+    return (
+        Job("expire", 30.0, expire),
+        Job("compact", 60.0, compaction),
+        Job("retain", 600.0, retain),
+        Job("vacuum", 900.0, cleanup),
+    )
+
+
+def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
+    """Close tasks and delete what is over; the number of rows."""
+    rules = (
+        delete(session).where(session.c.expires_ns <= now_ns),
+        delete(api_token).where(api_token.c.expires_ns <= now_ns - 30 * DAY_NS),
+        delete(enrolment).where(enrolment.c.expires_ns <= now_ns - 30 * DAY_NS),
+        delete(asset).where(asset.c.gone_ns <= now_ns - keep.gone_days * DAY_NS),
+        delete(asset_change).where(asset_change.c.at_ns <= now_ns - keep.change_days * DAY_NS),
+    )
+    with write(engine) as db:
+        count = sum(db.execute(rule).rowcount for rule in rules)
+        count += tasks.expire(db, now_ns=now_ns)
+        count += ledger.trim(db, before_ns=now_ns - keep.ledger_days * DAY_NS)
+        count += forget_instances(db, before_ns=now_ns - 365 * DAY_NS)
+    return count
