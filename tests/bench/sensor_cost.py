@@ -78,8 +78,8 @@ def main() -> None:
         rows += sensor.poll(0.05)
         health = sensor.health()
         costs = {}
-        for name, (runs, ns) in sensor.costs().items():
-            runs, ns = runs - before_costs[name][0], ns - before_costs[name][1]
+        for name, after in sensor.costs().items():
+            runs, ns = (b - a for a, b in zip(before_costs[name], after, strict=True))
             costs[name] = {"runs": runs, "ns_per_run": round(ns / max(1, runs)), "ns": ns}
         os.close(stats)
         sensor.close()

@@ -79,4 +79,5 @@ class Source(Protocol):
 
 def boot_minus_monotonic() -> int:
     """Nanoseconds that the machine has slept: CLOCK_BOOTTIME less CLOCK_MONOTONIC."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    monotonic = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic
