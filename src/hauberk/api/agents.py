@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import delete, get, post
+from litestar.params import JSONBody
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
@@ -56,7 +57,7 @@ def list_enrolments(
 
 
 @post("/enrolments", opt={"role": "admin"}, sync_to_thread=True)
-def create_enrolment(ctx: Ctx, who: Who, data: EnrolmentInput) -> EnrolmentView:
+def create_enrolment(ctx: Ctx, who: Who, data: JSONBody[EnrolmentInput]) -> EnrolmentView:
     """Make a one-time token; this answer alone carries it and the command to copy."""
     with audited(ctx, who, "enrolment.create", note=data.note) as entry:
         fleet.check_enrolment(data)

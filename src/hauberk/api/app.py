@@ -68,7 +68,7 @@ def create(ctx: Context, *, local: bool = False) -> Litestar:
     api = Router(
         PREFIX,
         route_handlers=described(),
-        middleware=[identity.middleware(ctx, local=local)],
+        middleware=[identity.Authenticate],
         guards=[identity.allow],
         before_request=require_json,
         dependencies={"who": Provide(identity.who_asks, sync_to_thread=False)},

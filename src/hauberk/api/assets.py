@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from hauberk.api import export, params
@@ -13,12 +13,12 @@ from hauberk.api.context import Ctx, Who
 from hauberk.schema.view import AssetDetail, AssetRow, Change, Facets, Page
 from hauberk.store import inventory
 
-Gone = Annotated[bool, Parameter(query="gone", description="also those that are no longer there")]
+Gone = Annotated[bool, QueryParameter(name="gone", description="also those that are gone")]
 Changed = Annotated[
     int | None,
-    Parameter(query="changed_since", ge=0, le=2**53, description="changed at or after, ms"),
+    QueryParameter(name="changed_since", ge=0, le=2**53, description="changed at or after, ms"),
 ]
-FieldName = Annotated[str, Parameter(query="field", max_length=100, description="column to count")]
+FieldName = Annotated[str, QueryParameter(name="field", max_length=100, description="column")]
 
 
 @get("/assets/{subclass:str}", opt={"role": "viewer"}, sync_to_thread=True)

@@ -6,8 +6,10 @@ import mimetypes
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from anyio.to_thread import run_sync
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 from hauberk.api.context import Context, Ctx
 
@@ -35,14 +37,19 @@ _RESERVED = ("api/", "schema/", "v1/")
 _STATIC = frozenset({".js", ".css", ".map", ".svg", ".png", ".ico", ".woff", ".woff2", ".json"})
 
 
-@get(
-    ["/", "/{path:path}"],
-    opt={"role": "public"},
-    include_in_schema=False,
-    sync_to_thread=True,
-)
-def console(ctx: Ctx, request: Request[Any, Any, Any], path: str = "") -> Response[Any]:
+@get("/", opt={"role": "public"}, include_in_schema=False)
+async def index(ctx: Ctx, request: Request[Any, Any, Any]) -> Response[Any]:
+    """The console's page."""
+    return await run_sync(_serve, ctx, request, "")
+
+
+@get("/{path:path}", opt={"role": "public"}, include_in_schema=False)
+async def console(ctx: Ctx, request: Request[Any, Any, Any], path: FromPath[str]) -> Response[Any]:
     """A file of the console, else its page (the routes inside it are the browser's)."""
+    return await run_sync(_serve, ctx, request, path)
+
+
+def _serve(ctx: Context, request: Request[Any, Any, Any], path: str) -> Response[Any]:
     relative = path.lstrip("/")
     if not (ctx.static / "index.html").is_file():
         if relative:
@@ -81,4 +88,4 @@ def _file(file: Path, request: Request[Any, Any, Any], *, immutable: bool) -> Re
     return Response(file.read_bytes(), media_type=kind, headers=headers)
 
 
-ROUTES = (console,)
+ROUTES = (index, console)

@@ -1,37 +1,29 @@
 """What the composition root gives to the API: stores, services and facts of this server.
 
 `server/` fills one `Context` and passes it to `api.app.create`. Every callable here may block and
-is called in a worker thread, except `Feed`, which is called on the event loop.
+is called in a worker thread, except `Feed.subscribe`, which is called on the event loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Literal
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
+from hauberk.ingest.feed import Feed
 from hauberk.ports import Clock, Inbox
-from hauberk.schema.view import Notice, Role, StoreView
+from hauberk.schema.view import Role, StoreView
 from hauberk.store.access import Access
 from hauberk.store.agents import Agents
 from hauberk.store.lake_query import LakeQuery
 
 Via = Literal["session", "token", "local"]
-
-
-class Feed(Protocol):
-    """Live notices of one tenant."""
-
-    def subscribe(
-        self, tenant: str, topics: Sequence[str]
-    ) -> AbstractAsyncContextManager[AsyncIterator[Notice]]:
-        """Notices from now on, in a bounded queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +92,5 @@ class Context:
         return self.clock.wall_ns() // 1_000_000
 
 
-Ctx = Annotated[Context, Dependency(skip_validation=True)]
-Who = Annotated[Identity, Dependency(skip_validation=True)]
+Ctx = NamedDependency[SkipValidation[Context]]
+Who = NamedDependency[SkipValidation[Identity]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from hauberk.api import export, params
@@ -13,9 +13,9 @@ from hauberk.api.context import Context, Ctx, Who
 from hauberk.schema.view import EventRow, Page
 from hauberk.store import fleet, lake_query
 
-EventTable = Literal["process_activity", "network_activity", "blind_time"]
-IncludeSelf = Annotated[
-    bool, Parameter(query="self", description="also what Hauberk itself caused")
+EventTable = Annotated[
+    Literal["process_activity", "network_activity", "blind_time"],
+    QueryParameter(name="table", description="class of events"),
 ]
 
 
@@ -29,7 +29,7 @@ def list_events(
     workload: params.WorkloadId = None,
     since_ms: params.SinceMs = None,
     until_ms: params.UntilMs = None,
-    include_self: IncludeSelf = False,
+    include_self: params.IncludeSelf = False,
     cursor: params.Cursor = None,
     limit: params.Limit = 100,
 ) -> Page[EventRow]:
@@ -51,7 +51,7 @@ def export_events(
     workload: params.WorkloadId = None,
     since_ms: params.SinceMs = None,
     until_ms: params.UntilMs = None,
-    include_self: IncludeSelf = False,
+    include_self: params.IncludeSelf = False,
 ) -> Stream:
     """All events of the list, streamed as CSV or as a JSON array."""
     search = lake_query.Search(

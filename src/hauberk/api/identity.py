@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
-from litestar.middleware import DefineMiddleware
+from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from hauberk.api.context import Context, Identity
@@ -41,32 +41,31 @@ class Anonymous:
 class Authenticate:
     """ASGI middleware: puts an Identity or Anonymous into scope["user"]."""
 
-    def __init__(self, app: ASGIApp, ctx: Context, *, local: bool) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._ctx = ctx
-        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, then go on."""
         connection: AnyConnection = ASGIConnection(scope)
-        scope["user"] = await run_sync(self._who, connection)
+        scope["user"] = await run_sync(_find, connection)
         scope["auth"] = None
         await self._app(scope, receive, send)
 
-    def _who(self, connection: AnyConnection) -> Identity | Anonymous:
-        tenant = connection.headers.get(TENANT_HEADER)
-        if self._local:
-            return self._operator(tenant or DEFAULT_TENANT)
-        if tenant is not None:
-            raise Forbidden(
-                f"{TENANT_HEADER} is for the local socket; a tenant comes from the login"
-            )
-        return authenticate(self._ctx, connection)
 
-    def _operator(self, tenant: str) -> Identity:
-        if not self._ctx.access.tenant_exists(tenant):
-            raise NotFound(f"no tenant {tenant!r}; `hauberk tenants` lists them")
-        return Identity(name="root", tenant=tenant, role="admin", via="local", local=True)
+def _find(connection: AnyConnection) -> Identity | Anonymous:
+    ctx: Context = connection.app.state.context
+    tenant = connection.headers.get(TENANT_HEADER)
+    if connection.app.state.local:
+        return _operator(ctx, tenant or DEFAULT_TENANT)
+    if tenant is not None:
+        raise Forbidden(f"{TENANT_HEADER} is for the local socket; a tenant comes from the login")
+    return authenticate(ctx, connection)
+
+
+def _operator(ctx: Context, tenant: str) -> Identity:
+    if not ctx.access.tenant_exists(tenant):
+        raise NotFound(f"no tenant {tenant[:80]!r}; `hauberk tenants` lists them")
+    return Identity(name="root", tenant=tenant, role="admin", via="local", local=True)
 
 
 def authenticate(ctx: Context, connection: AnyConnection) -> Identity | Anonymous:
@@ -95,11 +94,6 @@ def authenticate(ctx: Context, connection: AnyConnection) -> Identity | Anonymou
         expires_ms=session.expires_ns // 1_000_000,
         key=session.key,
     )
-
-
-def middleware(ctx: Context, *, local: bool) -> DefineMiddleware:
-    """The middleware of the API's router."""
-    return DefineMiddleware(Authenticate, ctx=ctx, local=local)
 
 
 async def allow(connection: AnyConnection, handler: BaseRouteHandler) -> None:
@@ -156,9 +150,9 @@ def _parameters(handler: BaseRouteHandler) -> frozenset[str]:
     cached: frozenset[str] | None = handler.opt.get("query_names")
     if cached is None:
         cached = frozenset(
-            name
+            str(definition.kwarg_definition.name)
             for definition in handler.parsed_fn_signature.parameters.values()
-            if (name := getattr(definition.kwarg_definition, "query", None))
+            if isinstance(definition.kwarg_definition, QueryParameter)
         )
         handler.opt["query_names"] = cached
     return cached

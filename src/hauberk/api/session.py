@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie
+from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
 
 from hauberk.api.auditing import audited
@@ -16,7 +17,7 @@ COOKIE = "__Host-hauberk"
 
 
 @post("/session", opt={"role": "public"}, sync_to_thread=True, status_code=HTTP_200_OK)
-def log_in(ctx: Ctx, request: Request[Any, Any, Any], data: Login) -> Response[Me]:
+def log_in(ctx: Ctx, request: Request[Any, Any, Any], data: JSONBody[Login]) -> Response[Me]:
     """Open a session: the answer sets an HttpOnly cookie and carries the CSRF token."""
     client = request.client.host if request.client else "local"
     opened = ctx.access.log_in(data.name, data.password, client=client)

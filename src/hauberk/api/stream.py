@@ -11,20 +11,22 @@ import msgspec
 from anyio.to_thread import run_sync
 from litestar import Request, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from hauberk.api import params
 from hauberk.api.context import Context, Ctx, Identity, Who
 from hauberk.api.identity import authenticate
 from hauberk.errors import BadInput, Busy
+from hauberk.ingest.feed import TOPICS
 from hauberk.schema.view import Notice
+from hauberk.store.query import plain
 
-TOPICS = ("events", "changes", "agents", "collections", "tasks")
 HEARTBEAT_S = 5.0
 MAX_STREAMS = 64
 _ALL = ",".join(TOPICS)
 Topics = Annotated[
-    str, Parameter(query="topics", max_length=200, description=f"of {', '.join(TOPICS)}")
+    str, QueryParameter(name="topics", max_length=200, description=f"of {', '.join(TOPICS)}")
 ]
 
 
@@ -57,7 +59,12 @@ class Streams:
     },
 )
 async def open_stream(
-    ctx: Ctx, who: Who, request: Request[Any, Any, Any], topics: Topics = _ALL
+    ctx: Ctx,
+    who: Who,
+    request: Request[Any, Any, Any],
+    *,
+    topics: Topics = _ALL,
+    include_self: params.IncludeSelf = False,
 ) -> Stream:
     """Notices of the tenant, and every 5 s a `heartbeat` with the server's time in ms."""
     wanted = [t for t in topics.split(",") if t]
@@ -67,7 +74,7 @@ async def open_stream(
     streams: Streams = request.app.state.streams
     streams.enter(who.tenant)
     return Stream(
-        _messages(ctx, who, request, streams, wanted),
+        _messages(ctx, who, request, wanted, include_self=include_self),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -77,8 +84,9 @@ async def _messages(
     ctx: Context,
     who: Identity,
     request: Request[Any, Any, Any],
-    streams: Streams,
     topics: list[str],
+    *,
+    include_self: bool,
 ) -> AsyncIterator[bytes]:
     pending: asyncio.Task[Notice] | None = None
     try:
@@ -91,8 +99,10 @@ async def _messages(
                 left = beat - asyncio.get_running_loop().time()
                 done, _ = await asyncio.wait({pending}, timeout=max(0.0, left))
                 if done:
-                    yield message(pending.result())
+                    notice = shown(pending.result(), include_self=include_self)
                     pending = None
+                    if notice is not None:
+                        yield message(notice)
                 if asyncio.get_running_loop().time() >= beat:
                     # A session that ended, or a user who was disabled, must not go on listening.
                     if not await run_sync(_still, ctx, who, request):
@@ -104,7 +114,7 @@ async def _messages(
     finally:
         if pending is not None:
             pending.cancel()
-        streams.leave(who.tenant)
+        request.app.state.streams.leave(who.tenant)
 
 
 def _still(ctx: Context, who: Identity, request: Request[Any, Any, Any]) -> bool:
@@ -112,6 +122,18 @@ def _still(ctx: Context, who: Identity, request: Request[Any, Any, Any]) -> bool
         return True
     now = authenticate(ctx, request)
     return isinstance(now, Identity) and (now.tenant, now.name) == (who.tenant, who.name)
+
+
+def shown(notice: Notice, *, include_self: bool) -> Notice | None:
+    """The notice as this reader sees it: `plain` integers, own events only if asked for."""
+    if notice.topic != "events":
+        return notice
+    rows = [
+        msgspec.structs.replace(row, fields={k: plain(v) for k, v in row.fields.items()})
+        for row in notice.events
+        if include_self or not row.fields.get("is_self")
+    ]
+    return msgspec.structs.replace(notice, events=rows) if rows else None
 
 
 def message(notice: Notice) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import get, post
+from litestar.params import JSONBody
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
@@ -45,7 +46,7 @@ def list_tenants(ctx: Ctx) -> list[TenantView]:
 
 
 @post("/tenants", opt={"role": "operator"}, sync_to_thread=True)
-def create_tenant(ctx: Ctx, who: Who, data: TenantInput) -> TenantView:
+def create_tenant(ctx: Ctx, who: Who, data: JSONBody[TenantInput]) -> TenantView:
     """Add a tenant with its first admin; only this answer carries the password."""
     with audited(ctx, who, "tenant.create", data.id, title=data.title):
         return ctx.access.create_tenant(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import delete, get, patch, post
+from litestar.params import JSONBody
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
@@ -17,7 +18,7 @@ def list_users(ctx: Ctx, who: Who) -> list[UserView]:
 
 
 @post("/users", opt={"role": "admin"}, sync_to_thread=True)
-def create_user(ctx: Ctx, who: Who, data: UserInput) -> UserView:
+def create_user(ctx: Ctx, who: Who, data: JSONBody[UserInput]) -> UserView:
     """Add a user; without a password one is made, and only this answer carries it."""
     with audited(ctx, who, "user.create", data.name, role=data.role) as entry:
         view = ctx.access.create_user(who.tenant, data)
@@ -26,7 +27,7 @@ def create_user(ctx: Ctx, who: Who, data: UserInput) -> UserView:
 
 
 @patch("/users/{user_id:str}", opt={"role": "admin"}, sync_to_thread=True)
-def change_user(ctx: Ctx, who: Who, user_id: params.PathId, data: UserPatch) -> UserView:
+def change_user(ctx: Ctx, who: Who, user_id: params.PathId, data: JSONBody[UserPatch]) -> UserView:
     """Change a role, or disable a user and end the sessions."""
     with audited(ctx, who, "user.change", user_id, role=data.role, disabled=data.disabled):
         return ctx.access.change_user(who.tenant, user_id, data)
@@ -53,7 +54,7 @@ def list_tokens(ctx: Ctx, who: Who) -> list[TokenView]:
 
 
 @post("/tokens", opt={"role": "admin"}, sync_to_thread=True)
-def create_token(ctx: Ctx, who: Who, data: TokenInput) -> TokenView:
+def create_token(ctx: Ctx, who: Who, data: JSONBody[TokenInput]) -> TokenView:
     """Make an API token; only this answer carries it."""
     with audited(ctx, who, "token.create", data.name, role=data.role) as entry:
         view = ctx.access.create_token(who.tenant, data, created_by=who.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import get, post, put
+from litestar.params import JSONBody
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
@@ -10,6 +11,7 @@ from hauberk.api.context import Ctx, Who
 from hauberk.schema.link import LedgerEntry
 from hauberk.schema.view import (
     DesiredInput,
+    Notice,
     Page,
     TaskInput,
     TaskView,
@@ -76,7 +78,9 @@ def list_tasks(
 
 
 @post("/workloads/{workload_id:str}/tasks", opt={"role": "analyst"}, sync_to_thread=True)
-def create_task(ctx: Ctx, who: Who, workload_id: params.PathId, data: TaskInput) -> TaskView:
+def create_task(
+    ctx: Ctx, who: Who, workload_id: params.PathId, data: JSONBody[TaskInput]
+) -> TaskView:
     """Order the workload's agent to collect now."""
     with audited(ctx, who, "task.create", workload_id, kind=data.kind) as entry:
         fleet.check_task(data.subclasses, data.ttl_s)
@@ -92,12 +96,13 @@ def create_task(ctx: Ctx, who: Who, workload_id: params.PathId, data: TaskInput)
             created_by=who.name,
         )
         entry.detail |= {"tasks": made, "subclasses": data.subclasses}
+    ctx.feed.publish(who.tenant, Notice(topic="tasks", at_ms=ctx.now_ms(), workload=workload_id))
     return fleet.task_view(ctx.engine, who.tenant, made[0], ctx.clock.wall_ns())
 
 
 @put("/workloads/{workload_id:str}/desired", opt={"role": "analyst"}, sync_to_thread=True)
 def replace_desired(
-    ctx: Ctx, who: Who, workload_id: params.PathId, data: DesiredInput
+    ctx: Ctx, who: Who, workload_id: params.PathId, data: JSONBody[DesiredInput]
 ) -> WorkloadDetail:
     """Replace schedule and budget; 409 when somebody else did meanwhile."""
     with audited(ctx, who, "desired.replace", workload_id, replaced=data.version) as entry:

@@ -121,10 +121,14 @@ def facets(engine: Engine, scope: AssetScope, name: str, now_ms: int) -> Facets:
             counted = counted.group_by(rows.c.value).order_by(func.count().desc(), rows.c.value)
         found = db.execute(counted.limit(MAX_FACETS + 1)).all()
     values = [
-        FacetValue(value=bool(v) if kind == "bool" and v is not None else v, count=n)
+        FacetValue(value=_facet(kind, v), count=n)
         for v, n in found[:MAX_FACETS]
     ]
     return Facets(field=name, values=values, more=len(found) > MAX_FACETS, as_of_ms=now_ms)
+
+
+def _facet(kind: str, value: Any) -> Any:
+    return bool(value) if kind == "bool" and value is not None else query.plain(value)
 
 
 def detail(engine: Engine, tenant: str, asset_id: str) -> AssetDetail:
