@@ -12,6 +12,7 @@ import msgspec
 
 from hauberk.agent.budget import Background, pace
 from hauberk.agent.ledger import Ledger
+from hauberk.agent.process import give_back_memory
 from hauberk.agent.reporter import Reporter
 from hauberk.agent.schedule import Plan
 from hauberk.agent.tasks import TaskGate
@@ -27,6 +28,7 @@ from hauberk.ports import Clock, Collector, Host
 from hauberk.schema.link import Desired, Task
 
 MAX_OWNERS = 20_000
+LONGEST_WAIT_S = 30.0
 _NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class BackgroundLoop:
         self._collected = collected
         self._asked: queue.SimpleQueue[Task | Desired | None] = queue.SimpleQueue()
         self._related_ns: int | None = None
-        self._changed = False
+        self._changed = self._worked = False
         self._owners: dict[str, str] = {}
         self._roles: list[Role] | None = None
 
@@ -91,12 +93,16 @@ class BackgroundLoop:
         due = self._plan.due(now)
         if due:
             self._collect(due[0], paced=True)
+            self._worked = True
             return 0.0
         wait_s = self._relate_if_due(now)
+        if self._worked:
+            self._worked = False
+            give_back_memory()
         at = self._plan.next_ns()
         if at is not None:
             wait_s = min(wait_s, max(at - now, 0) / _NS)
-        return max(wait_s, 0.01)
+        return min(max(wait_s, 0.01), LONGEST_WAIT_S)
 
     def _drain(self) -> None:
         while not self._asked.empty():

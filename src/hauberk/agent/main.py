@@ -260,6 +260,7 @@ def run(settings: AgentSettings) -> int:
         Conflict: another agent runs on this folder.
         BadInput: state or identity is damaged.
     """
+    process.few_arenas()
     private_folder(settings.path)
     identity = identities.load(settings.identity)
     lock = process.PidFile(settings.pid_file)

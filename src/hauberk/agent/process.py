@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import gc
 import logging
 import os
 import platform
@@ -18,6 +19,7 @@ _log = logging.getLogger(__name__)
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IDLE = 3 << 13
 _LOWEST = 19
+_M_ARENA_MAX = -8
 
 
 def boot_id() -> str:
@@ -36,6 +38,21 @@ def quiet_thread() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(number, 1, thread, _IDLE) != 0:
         _log.warning("idle I/O class refused: %s", os.strerror(ctypes.get_errno()))
+
+
+def few_arenas() -> None:
+    """Let all threads share one malloc arena: the agent's threads never contend for it."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt") or libc.mallopt(_M_ARENA_MAX, 1) != 1:
+        _log.info("this libc has no arenas to bound")
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the kernel, after something that needed much of it."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def memory() -> tuple[int, int]:

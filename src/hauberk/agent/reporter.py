@@ -20,6 +20,7 @@ from hauberk.ports import Clock
 from hauberk.schema.asset import Asset, Collection, Problem, Relation, RoleTag
 
 MAX_RELATIONS = 50_000
+RESEND_S = 30
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +40,7 @@ class Reporter:
         self._sets: dict[str, bytes] = {}
         self._epoch = 0
         self._resync = threading.Event()
+        self._resent_ns: int | None = None
         self.snapshot: dict[str, list[Asset]] = {}
 
     def next_epoch(self) -> int:
@@ -51,9 +53,15 @@ class Reporter:
         self._resync.set()
 
     def resend(self) -> bool:
-        """After `full_next`: report every snapshot anew, in full. Whether there was a need."""
-        if not self._resync.is_set():
+        """After `full_next`: report every snapshot anew, in full. Whether it was done.
+
+        Not more often than every RESEND_S: a server that asks with each beat costs little.
+        """
+        now = self._clock.mono_ns()
+        recent = self._resent_ns is not None and now - self._resent_ns < RESEND_S * 1_000_000_000
+        if not self._resync.is_set() or recent:
             return False
+        self._resent_ns = now
         self._resync.clear()
         self._digests.clear()
         self._sets.clear()
@@ -73,6 +81,9 @@ class Reporter:
         delta = diff(before or {}, rows)
         full = before is None and proof.full
         changed = list(rows) if full else [*delta.upserts, *delta.refreshed]
+        if before is None and not full:
+            # Without a whole snapshot to build on, the proof alone goes: it says what failed.
+            changed = []
         gone = delta.gone if proof.full and not full else []
         with self._ledger.measure("encode"):
             assets, lost = _asset_tables(subclass, struct, changed, proof.epoch, full=full)

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from hauberk.agent.budget import EventPath
 from hauberk.agent.events import EventBuffer
 from hauberk.agent.ledger import Ledger
 from hauberk.schema.link import SensorHealth
 
 POLL_S = 0.2
+HEALTH_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -51,15 +54,21 @@ class WatchLoop:
         self._open, self._buffer, self._path = open_source, buffer, path
         self._ledger, self._stop = ledger, stop
         self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
+        self._asked = -HEALTH_S
         self.crashed: dict[str, str] = {}
 
     def health(self) -> SensorHealth:
-        """As of the last poll, with the crashes of the agent's own threads."""
-        return self._health
+        """As of a second ago, with the last crash of each of the agent's own threads."""
+        crashes = [f"thread {name} crashed: {error}" for name, error in self.crashed.items()]
+        if not crashes:
+            return self._health
+        reasons = [*crashes, *self._health.reasons]
+        return msgspec.structs.replace(self._health, reasons=reasons)
 
     def run(self) -> None:
         """Until the agent stops; a crash closes the sensor and passes through."""
         source = self._open()
+        self._asked = -HEALTH_S
         try:
             while not self._stop.is_set():
                 self.turn(source)
@@ -75,7 +84,9 @@ class WatchLoop:
         mark = time.thread_time()
         with self._ledger.measure("sensor"):
             count = source.poll(POLL_S)
-        self._health = source.health()
+        now = time.monotonic()
+        if now - self._asked > HEALTH_S:
+            self._health, self._asked = source.health(), now
         if count:
             self._ledger.add("sensor", rows=count)
         self._buffer.turn()
