@@ -153,13 +153,15 @@ def parse_cgroup(raw: bytes) -> tuple[str, str]:
     best, container = b"", b""
     for line in raw.splitlines():
         parts = line.split(b":", 2)
-        if len(parts) != 3 or b"conmon" in parts[2]:
+        if len(parts) != 3:
             continue
-        ids = _CONTAINER.findall(parts[2])
+        path = parts[2]
+        # The monitor beside a container has the container's id in its name.
+        ids = _CONTAINER.findall(path) if b"conmon" not in path else []
         if ids and not container:
-            best, container = parts[2], ids[-1]
-        elif not container and (parts[0] == b"0" or len(best) <= 1) and len(parts[2]) > 1:
-            best = parts[2]
+            best, container = path, ids[-1]
+        elif not container and (len(best) <= 1 or (parts[0] == b"0" and len(path) > 1)):
+            best = path
     return from_bytes(best), container.decode()
 
 
