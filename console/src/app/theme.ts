@@ -1,0 +1,132 @@
+/** The palette, once: antd's tokens and the CSS variables of styles.css are made from it. */
+
+import { theme as antd, type ThemeConfig } from "antd";
+
+interface Palette {
+  page: string;
+  surface: string;
+  raised: string;
+  hover: string;
+  border: string;
+  borderStrong: string;
+  text: string;
+  text2: string;
+  text3: string;
+  primary: string;
+  primaryFill: string;
+  primarySoft: string;
+  success: string;
+  warning: string;
+  danger: string;
+  unknown: string;
+  hatch: string;
+}
+
+const LIGHT: Palette = {
+  page: "#f3f5f8",
+  surface: "#ffffff",
+  raised: "#f8fafc",
+  hover: "#eef3fa",
+  border: "#e0e5ec",
+  borderStrong: "#c3ccd8",
+  text: "#16202d",
+  text2: "#46536a",
+  text3: "#5d6b80",
+  primary: "#1a5bbd",
+  primaryFill: "#1a5bbd",
+  primarySoft: "#e6eefa",
+  success: "#16703c",
+  warning: "#8f5300",
+  danger: "#b92626",
+  unknown: "#8793a5",
+  hatch: "#dbe1e9",
+};
+
+const DARK: Palette = {
+  page: "#0d1219",
+  surface: "#141b24",
+  raised: "#1a222d",
+  hover: "#1e2937",
+  border: "#273140",
+  borderStrong: "#3b485a",
+  text: "#e4eaf2",
+  text2: "#abb8c9",
+  text3: "#92a0b3",
+  primary: "#76a9f7",
+  primaryFill: "#2c69c8",
+  primarySoft: "#1b2d47",
+  success: "#63c98e",
+  warning: "#e2aa4f",
+  danger: "#f48383",
+  unknown: "#6f7d91",
+  hatch: "#273140",
+};
+
+const SANS =
+  'Inter, "Segoe UI", "Helvetica Neue", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", ' +
+  '"Noto Sans SC", system-ui, "Liberation Sans", sans-serif';
+const MONO =
+  'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Consolas, "DejaVu Sans Mono", ' +
+  '"Noto Sans Mono CJK SC", monospace';
+
+export function themeConfig(dark: boolean): ThemeConfig {
+  const p = dark ? DARK : LIGHT;
+  return {
+    algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
+    cssVar: { key: dark ? "hb-dark" : "hb-light" },
+    token: {
+      fontFamily: SANS,
+      fontFamilyCode: MONO,
+      fontSize: 13,
+      borderRadius: 5,
+      controlHeight: 30,
+      wireframe: false,
+      colorPrimary: p.primaryFill,
+      colorInfo: p.primaryFill,
+      colorLink: p.primary,
+      colorLinkHover: p.primary,
+      colorLinkActive: p.primary,
+      colorSuccess: p.success,
+      colorWarning: p.warning,
+      colorError: dark ? "#d45050" : p.danger,
+      colorErrorText: p.danger,
+      colorBgLayout: p.page,
+      colorBgContainer: p.surface,
+      colorBgElevated: dark ? p.raised : p.surface,
+      colorBorder: p.borderStrong,
+      colorBorderSecondary: p.border,
+      colorText: p.text,
+      colorTextSecondary: p.text2,
+      colorTextTertiary: p.text3,
+      colorTextDescription: p.text3,
+      colorTextPlaceholder: p.text3,
+      motionDurationMid: "0.12s",
+      motionDurationSlow: "0.16s",
+    },
+    components: {
+      Tabs: {
+        itemSelectedColor: p.primary,
+        itemHoverColor: p.primary,
+        inkBarColor: p.primary,
+        horizontalMargin: "0",
+        titleFontSize: 13,
+      },
+      Segmented: { itemSelectedColor: p.text, itemColor: p.text2 },
+      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none" },
+      Drawer: { paddingLG: 18 },
+      Form: { itemMarginBottom: 16, verticalLabelPadding: "0 0 4px" },
+    },
+  };
+}
+
+/** Hand the palette to styles.css and tell the browser which scheme its own parts use. */
+export function applyPalette(dark: boolean): void {
+  const root = document.documentElement;
+  for (const [name, value] of Object.entries(dark ? DARK : LIGHT)) {
+    root.style.setProperty(`--${name.replace(/[A-Z0-9]/g, (c) => `-${c.toLowerCase()}`)}`, value as string);
+  }
+  root.style.setProperty("--sans", SANS);
+  root.style.setProperty("--mono", MONO);
+  root.style.colorScheme = dark ? "dark" : "light";
+  root.dataset.theme = dark ? "dark" : "light";
+}

@@ -1,0 +1,9 @@
+import { DiffOutlined } from "@ant-design/icons";
+import type { PageDef } from "@/app/page";
+
+export const page: PageDef = {
+  title: "nav.changes",
+  icon: DiffOutlined,
+  order: 31,
+  routes: [{ path: "/changes", load: () => import("./Changes") }],
+};

@@ -1,0 +1,140 @@
+import type { TFunction } from "i18next";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import { useOverview } from "@/api/queries";
+import type { Overview as Data } from "@/api/types";
+import { usePrefs } from "@/app/prefs";
+import { count, sum } from "@/lib/format";
+import { link } from "@/lib/url";
+import { Age } from "@/ui/Age";
+import { ClassTiles } from "@/ui/ClassTiles";
+import { PageHead } from "@/ui/PageHead";
+import { Panel } from "@/ui/Panel";
+import { Empty, Loaded, NotAssessed } from "@/ui/States";
+import { AgentHealth, BlindTime, Roles, Tiers } from "./widgets";
+import { FirstRun } from "./FirstRun";
+
+const DAY = 86_400_000;
+
+export default function Overview() {
+  const { t } = useTranslation();
+  const query = useOverview();
+  return (
+    <div className="page">
+      <PageHead
+        title={t("nav.overview")}
+        sub={query.dataUpdatedAt > 0 && <Age ms={query.dataUpdatedAt} prefix={t("age.asOf")} />}
+      />
+      <Loaded query={query} rows={8}>
+        {(data) => <Board data={data} asOf={query.dataUpdatedAt} />}
+      </Loaded>
+    </div>
+  );
+}
+
+function Board({ data, asOf }: { data: Data; asOf: number }) {
+  const { t } = useTranslation();
+  const { language } = usePrefs();
+  const since = String(Date.now() - DAY);
+  const counted = data.assets.filter((one) => one.rows != null);
+  const rows = counted.reduce((total, one) => total + (one.rows ?? 0), 0);
+  return (
+    <>
+      {data.first_run && <FirstRun data={data} />}
+      <section className="kpis" aria-label={t("overview.kpis")}>
+        <Kpi label={t("kpi.workloads")} value={data.workloads} to="/workloads" />
+        <Kpi label={t("kpi.assets")} value={counted.length ? rows : null} to="/inventory" note={t("kpi.assetsNote", { count: assessed(data) })} />
+        <Kpi label={t("kpi.changes")} value={data.changes_24h && sum(data.changes_24h)} to={link("/changes", { since })} note={changeNote(data, t)} />
+        <Kpi label={t("kpi.events")} value={data.events_24h && sum(data.events_24h)} to={link("/events", { since })} />
+        <Kpi label={t("kpi.risks")} value={data.risks ?? null} why={t("kpi.risksWhy")} />
+        <Kpi label={t("kpi.incidents")} value={data.incidents ?? null} why={t("kpi.incidentsWhy")} />
+      </section>
+      <Panel title={t("overview.assets")} asOf={asOf} extra={<Link to="/inventory">{t("overview.allAssets")}</Link>}>
+        <ClassTiles classes={data.assets} language={language} />
+      </Panel>
+      <div className="columns-3">
+        <Panel title={t("overview.agents")} asOf={asOf} extra={<Link to="/agents">{t("nav.agents")}</Link>}>
+          <AgentHealth agents={data.agents} />
+        </Panel>
+        <Panel title={t("overview.tiers")} asOf={asOf}>
+          <Tiers tiers={data.tiers} />
+        </Panel>
+        <Panel title={t("overview.events")} asOf={asOf} extra={<Link to="/events">{t("nav.events")}</Link>}>
+          {data.events_24h ? <EventCounts counts={data.events_24h} since={since} /> : <Empty unlit title={t("overview.noEvents")}>{t("overview.noEventsWhy")}</Empty>}
+        </Panel>
+      </div>
+      <div className="columns-2">
+        <Panel title={t("overview.blind")} asOf={asOf}>
+          <BlindTime rows={data.blind} watched={data.events_24h !== null} />
+        </Panel>
+        <Panel title={t("overview.roles")} asOf={asOf} extra={<Link to="/workloads">{t("nav.workloads")}</Link>}>
+          <Roles roles={data.roles} />
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+function assessed(data: Data): number {
+  return data.assets.flatMap((one) => one.subclasses ?? []).filter((sub) => sub.rows != null).length;
+}
+
+function changeNote(data: Data, t: TFunction): string | undefined {
+  const changes = data.changes_24h;
+  if (!changes) return undefined;
+  return (["added", "changed", "removed"] as const)
+    .map((kind) => `${t(`change.${kind}`)} ${count(changes[kind] ?? 0)}`)
+    .join(" · ");
+}
+
+interface KpiProps {
+  label: string;
+  value: number | null;
+  to?: string;
+  note?: string;
+  why?: string;
+}
+
+function Kpi({ label, value, to, note, why }: KpiProps) {
+  if (value === null) {
+    return (
+      <div className="kpi unlit">
+        <span className="kpi-label">{label}</span>
+        <NotAssessed why={why} />
+        {why && <span className="kpi-note">{why}</span>}
+      </div>
+    );
+  }
+  const body = (
+    <>
+      <span className="kpi-label">{label}</span>
+      <span className="kpi-value">{count(value)}</span>
+      {note && <span className="kpi-note">{note}</span>}
+    </>
+  );
+  return to ? (
+    <Link className="kpi" to={to}>
+      {body}
+    </Link>
+  ) : (
+    <div className="kpi">{body}</div>
+  );
+}
+
+function EventCounts({ counts, since }: { counts: Record<string, number>; since: string }) {
+  const { t } = useTranslation();
+  const top = Math.max(1, ...Object.values(counts));
+  return (
+    <ul className="ranked">
+      {Object.entries(counts).map(([table, value]) => (
+        <li key={table}>
+          <Link to={link("/events", { table, since })}>{t(`event.${table}`)}</Link>
+          <span className="ranked-bar" aria-hidden="true">
+            <span style={{ width: `${(value / top) * 100}%` }} />
+          </span>
+          <b>{count(value)}</b>
+        </li>
+      ))}
+    </ul>
+  );
+}

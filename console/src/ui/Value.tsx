@@ -1,0 +1,102 @@
+import { useTranslation } from "react-i18next";
+import type { Column } from "@/api/types";
+import { bytes, count } from "@/lib/format";
+import { commandLine, display } from "@/lib/text";
+import { duration, stamp } from "@/lib/time";
+import type { Language } from "@/app/prefs";
+import type { Col } from "./DataTable";
+import { Text } from "./Text";
+
+const PLAIN_NUMBER = /(^|_)(pid|ppid|uid|gid|port|id|inode|netns|mode|index|vlan|year)$/;
+
+/** A number as its name says: bytes, seconds, a moment, an id or a count. */
+export function numberText(name: string, value: number, doc = ""): string {
+  if (value === -1 && doc.includes("-1: unknown")) return "–";
+  if (/^bytes\b/.test(doc)) return bytes(value);
+  if (/(^|_)bytes$/.test(name)) return bytes(value);
+  if (/(^|_)ms$/.test(name)) return value > 1e11 ? stamp(value) : duration(value / 1e3);
+  if (/(^|_)ns$/.test(name)) return value > 1e17 ? stamp(value / 1e6) : duration(value / 1e9);
+  if (/(^|_)(at|time)_s$/.test(name) || (/_s$/.test(name) && value > 1e9)) return stamp(value * 1e3);
+  if (/_s$/.test(name)) return duration(value);
+  if (PLAIN_NUMBER.test(name) || !Number.isInteger(value)) return String(value);
+  return count(value);
+}
+
+/** A field's value as plain text, the way the screen shows it. */
+export function valueText(name: string, value: unknown, words: { yes: string; no: string }): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "boolean") return value ? words.yes : words.no;
+  if (typeof value === "number") return numberText(name, value);
+  if (Array.isArray(value)) {
+    const list = value.map(String);
+    return isCommand(name) ? display(commandLine(list)) : list.map(display).join(", ");
+  }
+  return display(String(value));
+}
+
+function isCommand(name: string): boolean {
+  return /^(argv|cmdline|command_line|exec_start)$/.test(name);
+}
+
+const MONO = /(path|exe|argv|cmdline|key|hash|sha256|digest|address|_ip|mac|purl|id|fingerprint|file)$/;
+
+export function Value({ column, value }: { column: Column; value: unknown }) {
+  const { t } = useTranslation();
+  if (value === null || value === undefined) {
+    return (
+      <span className="muted" title={t("value.unknown")}>
+        –
+      </span>
+    );
+  }
+  if (typeof value === "boolean") return <span className={value ? "yes" : "no"}>{t(value ? "value.yes" : "value.no")}</span>;
+  if (typeof value === "number") return <span title={String(value)}>{numberText(column.name, value, column.doc)}</span>;
+  if (Array.isArray(value)) {
+    const list = value.map(String);
+    if (isCommand(column.name)) return <Text mono value={commandLine(list)} />;
+    return list.length ? (
+      <span className="chips">
+        {list.map((item, index) => (
+          <span key={index} className="chip">
+            <Text value={item} />
+          </span>
+        ))}
+      </span>
+    ) : (
+      <span className="muted">{t("value.none")}</span>
+    );
+  }
+  const text = String(value);
+  return <Text mono={MONO.test(column.name)} value={text} />;
+}
+
+/** A title of the API: English, Chinese. */
+export function titleOf([en = "", zh = en]: readonly string[], language: Language): string {
+  return display(language === "zh" ? zh : en);
+}
+
+const WIDTHS: Record<string, number> = { int: 104, float: 96, bool: 84, list: 240, str: 168 };
+
+function widthOf(column: Column): number {
+  if (/path|exe|argv|cmdline|command|description/.test(column.name)) return 280;
+  if (/hash|sha256|purl|digest/.test(column.name)) return 240;
+  if (/version|arch|state|protocol|direction|kind|type|user|owner/.test(column.name)) return 128;
+  return WIDTHS[column.kind] ?? 160;
+}
+
+/** Table columns from the API's own column list. */
+export function fieldColumns<Row extends { fields?: Record<string, unknown> }>(
+  columns: readonly Column[],
+  language: Language,
+  sortable = true,
+): Col<Row>[] {
+  return columns.map((column) => ({
+    id: column.name,
+    title: titleOf(column.title, language),
+    hint: column.doc || column.name,
+    width: widthOf(column),
+    sortable: sortable && column.kind !== "list",
+    align: column.kind === "int" || column.kind === "float" ? "right" : undefined,
+    render: (row) => <Value column={column} value={row.fields?.[column.name]} />,
+  }));
+}
