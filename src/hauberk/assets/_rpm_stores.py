@@ -10,7 +10,6 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 
-MAX_BLOB = 0x0FFFFFFF
 MAX_PACKAGES = 200_000
 
 
@@ -65,9 +64,11 @@ def sqlite_blobs(data: bytes, wal: bytes = b"") -> Iterator[bytes]:
         raise BadStore("not an sqlite database")
     pages = apply_wal(data, wal)
     steps = len(pages) // 16 + 1_000_000
+    budget = len(pages)
     connection = sqlite3.connect(":memory:")
     try:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BLOB)
+        # Computed columns could be larger than all that is stored.
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(budget, 1_000_000))
         connection.deserialize(pages)
         del pages
         connection.execute("PRAGMA trusted_schema=OFF")
@@ -82,6 +83,9 @@ def sqlite_blobs(data: bytes, wal: bytes = b"") -> Iterator[bytes]:
             raise BadStore("has no table Packages")
         for (blob,) in connection.execute("SELECT blob FROM Packages LIMIT ?", (MAX_PACKAGES,)):
             if isinstance(blob, bytes):
+                budget -= len(blob)
+                if budget < 0:
+                    raise BadStore("packages are larger than the file")
                 yield blob
     except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
         raise BadStore(f"damaged sqlite database: {error}") from error

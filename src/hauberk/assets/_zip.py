@@ -129,7 +129,8 @@ def _locate(stream: Reader, size: int) -> tuple[int, int, int]:
         raise BadZip("no end of a zip directory")
     length, offset = struct.unpack_from("<2I", tail, at + 12)
     end = tail_start + at
-    if (0xFFFFFFFF in (length, offset)) and at >= 20 and tail[at - 20 : at - 16] == _LOCATOR_64:
+    # Whoever wrote a 64-bit record means it, also where the 32-bit fields would do.
+    if at >= 20 and tail[at - 20 : at - 16] == _LOCATOR_64:
         (where,) = struct.unpack_from("<Q", tail, at - 12)
         if where > size - 56:
             raise BadZip("64-bit directory lies outside of the file")

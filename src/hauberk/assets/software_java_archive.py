@@ -31,6 +31,7 @@ _CHUNK = 1 << 20
 
 _POM = re.compile(r"(?:.*/)?META-INF/maven/[^/]+/[^/]+/pom\.properties\Z", re.DOTALL)
 _MANIFEST = "META-INF/MANIFEST.MF"
+_REPOSITORIES = ("repository", "maven-repo", "maven2")
 _FILE_VERSION = re.compile(r"(?P<name>.+?)[-_](?P<version>v?\d[\w.+-]*)\Z")
 
 
@@ -44,7 +45,10 @@ class JavaArchive(Asset, frozen=True, kw_only=True):
     group: Annotated[str, column("Group", "组")] = ""
     version: Annotated[str, column("Version", "版本")] = ""
     evidence: Annotated[
-        str, column("Evidence", "依据", "pom, manifest, file name: what names it", wide=True)
+        str,
+        column(
+            "Evidence", "依据", "pom, repository, manifest, file name: what names it", wide=True
+        ),
     ] = ""
     artifacts: Annotated[
         list[str],
@@ -186,8 +190,7 @@ def _row(
     poms: list[Coordinates],
     manifest: dict[str, str],
 ) -> JavaArchive:
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    own, evidence = _identity(stem, poms, manifest)
+    own, evidence = _identity(path, poms, manifest)
     return JavaArchive(
         path=path,
         name=own.artifact,
@@ -202,29 +205,44 @@ def _row(
         title=manifest.get("Implementation-Title", "") or manifest.get("Bundle-Name", ""),
         vendor=manifest.get("Implementation-Vendor", "") or manifest.get("Bundle-Vendor", ""),
         main_class=manifest.get("Main-Class", ""),
-        purl=purl("maven", own.artifact, own.version, namespace=own.group),
+        # Maven has no artifact without a group: no name is better than a wrong one.
+        purl=purl("maven", own.artifact, own.version, namespace=own.group) if own.group else "",
     )
 
 
 def _identity(
-    stem: str, poms: list[Coordinates], manifest: dict[str, str]
+    path: str, poms: list[Coordinates], manifest: dict[str, str]
 ) -> tuple[Coordinates, str]:
     """What an archive itself is; a shaded one holds the coordinates of others as well."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
     fitting = [p for p in poms if stem == p.artifact or stem.startswith(f"{p.artifact}-")]
     if not fitting and len(poms) == 1:
         fitting = poms
     if fitting:
         return max(fitting, key=lambda p: (len(p.artifact), p)), "pom"
+    if place := _in_repository(path, stem):
+        return place, "repository"
     match = _FILE_VERSION.match(stem)
     name = match["name"] if match else stem
     group = manifest.get("Implementation-Vendor-Id", "")
-    version = match["version"] if match else ""
-    if version:
-        return Coordinates(group, name, version), "file name"
+    if match:
+        return Coordinates(group, name, match["version"]), "file name"
     for field in ("Implementation-Version", "Bundle-Version", "Specification-Version"):
         if manifest.get(field):
             return Coordinates(group, name, manifest[field]), "manifest"
     return Coordinates(group, name, ""), "file name"
+
+
+def _in_repository(path: str, stem: str) -> Coordinates | None:
+    """Coordinates by a Maven repository's layout: `GROUP/AS/FOLDERS/ARTIFACT/VERSION/FILE`."""
+    parts = path.split("/")[:-1]
+    root = next((i for i, part in enumerate(parts) if part in _REPOSITORIES), -1)
+    if root < 0 or len(parts) - root < 4:
+        return None
+    artifact, version = parts[-2:]
+    if stem != f"{artifact}-{version}" and not stem.startswith(f"{artifact}-{version}-"):
+        return None
+    return Coordinates(".".join(parts[root + 1 : -2]), artifact, version)
 
 
 def _matches(path: str) -> bool:
