@@ -1787,19 +1787,19 @@ export interface operations {
     list_assets: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description column, or -column for falling */
                 sort?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description also those that are no longer there */
+                /** @description also those that are gone */
                 gone?: boolean;
                 /** @description changed at or after, ms */
                 changed_since?: number | null;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -1905,13 +1905,13 @@ export interface operations {
     asset_facets: {
         parameters: {
             query: {
-                /** @description column to count */
+                /** @description column */
                 field: string;
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description also those that are no longer there */
+                /** @description also those that are gone */
                 gone?: boolean;
                 /** @description changed at or after, ms */
                 changed_since?: number | null;
@@ -2019,15 +2019,15 @@ export interface operations {
     export_assets: {
         parameters: {
             query?: {
-                /** @description csv or json */
-                format?: string;
-                /** @description filter expression; see the docs */
+                /** @description file type */
+                format?: "csv" | "json";
+                /** @description filter expression */
                 filter?: string;
                 /** @description column, or -column for falling */
                 sort?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description also those that are no longer there */
+                /** @description also those that are gone */
                 gone?: boolean;
                 /** @description changed at or after, ms */
                 changed_since?: number | null;
@@ -2238,15 +2238,15 @@ export interface operations {
     list_changes: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description not before, ms since 1970 */
+                /** @description not before, ms */
                 since_ms?: number | null;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -2350,13 +2350,13 @@ export interface operations {
     list_workloads: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description column, or -column for falling */
                 sort?: string;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -2563,7 +2563,7 @@ export interface operations {
     show_ledger: {
         parameters: {
             query?: {
-                /** @description not before, ms since 1970 */
+                /** @description not before, ms */
                 since_ms?: number | null;
             };
             header?: never;
@@ -2669,11 +2669,11 @@ export interface operations {
     list_tasks: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -2993,13 +2993,13 @@ export interface operations {
     list_agents: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description column, or -column for falling */
                 sort?: string;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -3206,11 +3206,11 @@ export interface operations {
     list_enrolments: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -3520,20 +3520,21 @@ export interface operations {
     list_events: {
         parameters: {
             query?: {
+                /** @description class of events */
                 table?: "process_activity" | "network_activity" | "blind_time";
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description not before, ms since 1970 */
+                /** @description not before, ms */
                 since_ms?: number | null;
-                /** @description before, ms since 1970 */
+                /** @description before, ms */
                 until_ms?: number | null;
                 /** @description also what Hauberk itself caused */
                 self?: boolean;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
@@ -3637,16 +3638,17 @@ export interface operations {
     export_events: {
         parameters: {
             query?: {
+                /** @description class of events */
                 table?: "process_activity" | "network_activity" | "blind_time";
-                /** @description csv or json */
-                format?: string;
-                /** @description filter expression; see the docs */
+                /** @description file type */
+                format?: "csv" | "json";
+                /** @description filter expression */
                 filter?: string;
                 /** @description only this workload */
                 workload?: string | null;
-                /** @description not before, ms since 1970 */
+                /** @description not before, ms */
                 since_ms?: number | null;
-                /** @description before, ms since 1970 */
+                /** @description before, ms */
                 until_ms?: number | null;
                 /** @description also what Hauberk itself caused */
                 self?: boolean;
@@ -3754,6 +3756,8 @@ export interface operations {
             query?: {
                 /** @description of events, changes, agents, collections, tasks */
                 topics?: string;
+                /** @description also what Hauberk itself caused */
+                self?: boolean;
             };
             header?: never;
             path?: never;
@@ -4680,11 +4684,11 @@ export interface operations {
     list_audit: {
         parameters: {
             query?: {
-                /** @description filter expression; see the docs */
+                /** @description filter expression */
                 filter?: string;
                 /** @description `next` of the page before */
                 cursor?: string | null;
-                /** @description rows per page */
+                /** @description rows */
                 limit?: number;
             };
             header?: never;
