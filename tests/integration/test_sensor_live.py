@@ -375,6 +375,21 @@ def test_losses_of_the_proc_connector_are_counted(hidden):
 
 
 @both_tiers
+def test_the_reader_sleeps_until_enough_is_pending(bpf):
+    bpf.close()
+    for wake_bytes, woken in ((1, True), (4 * 1024 * 1024, False)):
+        watch = Watch(wake_bytes=wake_bytes)
+        try:
+            reader = watch.sensor._slots[0].source._reader
+            reader.drain(1)
+            subprocess.run(["/bin/true"], check=True)
+            assert reader.wait(0.3 if not woken else PATIENCE_S) is woken
+            assert reader.drain(1)[0]
+        finally:
+            watch.close()
+
+
+@both_tiers
 def test_nothing_stays_in_the_kernel_after_close(bpf):
     def loaded():
         names = set()

@@ -42,9 +42,9 @@ class NativeReader:
             raise Unsupported(f"{name}: {text.partition('libbpf: permission')[0].strip(' ;')}")
         return cls(module, handle)
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until woken by the kernel side or the time is over. Raises OSError."""
-        self._check(self._lib.hb_wait(self._handle, max(0, int(timeout_s * 1000))))
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until woken by the kernel side (True) or the time is over. Raises OSError."""
+        return bool(self._check(self._lib.hb_wait(self._handle, max(0, int(timeout_s * 1000)))))
 
     def drain(self, size: int) -> tuple[bytes, bool]:
         """Up to `size` bytes of whole records, and whether more may wait. Raises OSError."""

@@ -105,7 +105,8 @@ class ProcessTable:
             return process
         process = self._read(pid)
         if process is None or not process.is_at(start_ns):
-            process = self.like_parent(pid, start_ns, ppid, name)
+            # Gone already: not remembered, for its exit may have been told before.
+            return self.like_parent(pid, start_ns, ppid, name)
         process.start_ns = start_ns
         if (parent := self._by_pid.get(process.ppid)) is not None:
             process.parent_name = parent.name

@@ -42,7 +42,7 @@ class _Slot:
 class Sensor:
     """Sees what happens on this machine. Made by `open_sensor`; `poll` from one thread.
 
-    `set_self_roots`, `set_containers` and `health` may be called from others.
+    Every other method may be called from other threads.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Sensor:
         self._chooser = chooser
         self._state = State(settings, clock)
         self._lock = threading.Lock()
+        self._polling = threading.Lock()
         self._events = 0
         self._lost = 0
         # Sources first: what happens while /proc is being read is then not missed.
@@ -77,6 +78,10 @@ class Sensor:
         Raises:
             Whatever the sink raises.
         """
+        with self._polling:
+            return self._poll(timeout_s)
+
+    def _poll(self, timeout_s: float) -> int:
         self._wait(timeout_s)
         given = 0
         for _ in range(ROUNDS):
@@ -125,8 +130,8 @@ class Sensor:
             return found
 
     def close(self) -> None:
-        """Give everything back; again is fine."""
-        with self._lock:
+        """Give everything back, after a poll that is still running; again is fine."""
+        with self._polling, self._lock:
             for slot in self._slots:
                 if slot.source is not None:
                     slot.source.close()

@@ -15,7 +15,7 @@ def test_a_reused_pid_is_another_process():
     processes.put(Process(7, SECOND, name="old"))
     assert processes.pop(7, 5 * SECOND) is None
     assert processes.at(7, 5 * SECOND, 1, "new").name == "new"
-    assert processes.get(7).start_ns == 5 * SECOND
+    assert processes.get(7).start_ns == SECOND
 
 
 def test_start_from_proc_in_ticks_is_the_same_process_and_gets_exact():
@@ -39,7 +39,16 @@ def test_a_fork_without_exec_is_like_its_parent():
         "nginx",
     )
     assert worker.is_self
+    assert processes.get(6) is None
+
+
+def test_a_process_read_from_the_system_is_remembered_with_its_exact_start():
+    processes = table(on_system=[Process(6, 2 * SECOND, 5, name="worker")])
+    processes.put(Process(5, SECOND, name="master", is_self=True))
+    worker = processes.at(6, 2 * SECOND + 5_000_000, 5, "worker")
     assert processes.get(6) is worker
+    assert (worker.start_ns, worker.parent_name) == (2 * SECOND + 5_000_000, "master")
+    assert worker.is_self
 
 
 def test_self_is_inherited_and_set_later_for_known_descendants():
