@@ -151,8 +151,8 @@ def data_start(stream: Reader, entry: Entry) -> int:
     local = stream.read(30)
     if len(local) < 30 or local[:4] != b"PK\x03\x04":
         raise BadZip(f"{entry.name}: no local header")
-    name, extra = struct.unpack_from("<2H", local, 26)
-    return entry.offset + 30 + name + extra
+    lengths: tuple[int, int] = struct.unpack_from("<2H", local, 26)
+    return entry.offset + 30 + sum(lengths)
 
 
 def read(stream: Reader, entry: Entry, limit: int) -> bytes:

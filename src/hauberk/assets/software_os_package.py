@@ -190,8 +190,8 @@ def collect(host: Host, notes: Notes) -> Iterator[OsPackage]:
             continue
         except HostError as error:
             failures.append(error)
-    for error in failures[1:]:
-        notes.add(host.name, error)
+    for failure in failures[1:]:
+        notes.add(host.name, failure)
     if failures:
         raise failures[0]
 

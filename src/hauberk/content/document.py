@@ -80,8 +80,9 @@ def load(source: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> Document:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
         raise BadContent(
-            f"not YAML: {error.problem or error.context}",
+            f"not YAML: {what}",
             source=source,
             line=mark.line + 1 if mark else None,
         ) from error
