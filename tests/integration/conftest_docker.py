@@ -28,10 +28,14 @@ BUSYBOX = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
 
 
 class Dockerd:
-    """A running engine: `socket` speaks the Docker API, `run` starts a container."""
+    """A running engine: `socket` speaks the Docker API, `run` starts a container.
 
-    def __init__(self, socket: Path, cgroup: str) -> None:
+    `containerd` is the socket of the containerd below it, in its state folder.
+    """
+
+    def __init__(self, socket: Path, containerd: Path, cgroup: str) -> None:
         self.socket = str(socket)
+        self.containerd = str(containerd)
         self.cgroup = cgroup
         self.image = IMAGE
         self._made: list[str] = []
@@ -214,11 +218,12 @@ def dockerd() -> Iterator[Dockerd]:
         config.write_text(
             f'version = 2\nroot = "{folder}/cd-root"\nstate = "{folder}/cd"\n'
             f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-            f'[grpc]\naddress = "{folder}/cd.sock"\n[ttrpc]\naddress = "{folder}/cd.ttrpc"\n'
+            f'[grpc]\naddress = "{folder}/cd/containerd.sock"\n[ttrpc]\naddress = "{folder}/cd.ttrpc"\n'
         )
         log = folder / "containerd.log"
         started.append(_start([str(binaries[0] / "containerd"), "-c", str(config)], env, log))
-        _wait(folder / "cd.sock", started[-1], log)
+        containerd = folder / "cd/containerd.sock"
+        _wait(containerd, started[-1], log)
         (folder / "daemon.json").write_text(json.dumps({}))
         socket, log = folder / "docker.sock", folder / "dockerd.log"
         argv = [
@@ -228,7 +233,7 @@ def dockerd() -> Iterator[Dockerd]:
             f"--exec-root={folder}/exec",
             f"--pidfile={folder}/docker.pid",
             f"--config-file={folder}/daemon.json",
-            f"--containerd={folder}/cd.sock",
+            f"--containerd={containerd}",
             f"--cgroup-parent=/{cgroup}",
             "--storage-driver=vfs",
             "--bridge=none",
@@ -239,7 +244,7 @@ def dockerd() -> Iterator[Dockerd]:
         ]
         started.append(_start(argv, env, log))
         _wait(socket, started[-1], log)
-        engine = Dockerd(socket, cgroup)
+        engine = Dockerd(socket, containerd, cgroup)
         engine.load(tar)
         yield engine
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from hauberk.assets import (
     container_node,
     container_registry,
 )
+from hauberk.errors import PathMissing
 from hauberk.host.clock import SystemClock
 from hauberk.host.collect import run
+from hauberk.host.containerd import Containerd
+from hauberk.host.facts import workload_facts
 from hauberk.host.live import LiveHost
+from hauberk.host.root import RootHost
 from hauberk.host.runtimes import container_of_cgroup
 
 __all__ = ["dockerd"]
@@ -70,6 +75,52 @@ def test_stopped_container_stays_listed(dockerd: Dockerd, host: LiveHost):
         False,
     )
     assert (rows[made].state, rows[made].pid, rows[made].privileged) == ("created", None, True)
+
+
+def test_containerd_below_docker_names_the_same_container(
+    dockerd: Dockerd, host: LiveHost, monkeypatch: pytest.MonkeyPatch
+):
+    id_ = dockerd.run("hauberk-below", ["/bin/sleep", "1000"])
+    pid = dockerd.inspect(id_)["State"]["Pid"]
+    (found,) = (c for c in Containerd(dockerd.containerd, host).containers() if c.id == id_)
+    assert (found.state, found.pid, found.command) == ("running", pid, "/bin/sleep 1000")
+    assert found.labels["containerd.namespace"] == "moby"
+    # Asked through both sockets, it is still one container, with Docker's name.
+    monkeypatch.setenv("HAUBERK_CONTAINER_SOCKETS", f"{dockerd.socket},{dockerd.containerd}")
+    (row,) = (r for r in _rows(container_container, host) if r.id == id_)
+    assert (row.name, row.runtime) == ("hauberk-below", "docker")
+
+
+def test_a_containers_root_is_a_host(dockerd: Dockerd):
+    id_ = dockerd.run(
+        "hauberk-root",
+        [
+            "/bin/sh",
+            "-c",
+            (
+                "echo ID=tiny >/etc/os-release; ln -s /etc/os-release /etc/link; "
+                "ln -s ../../../../../../etc/shadow /etc/out; exec sleep 1000"
+            ),
+        ],
+    )
+    pid = dockerd.inspect(id_)["State"]["Pid"]
+    with RootHost(f"/proc/{pid}/root") as root:
+        deadline = time.monotonic() + 20
+        while not _lexists(root, "/etc/out") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert root.read("/etc/link") == b"ID=tiny\n"
+        assert root.readlink("/bin/sh") == "busybox"
+        assert not root.exists("/etc/out")
+        facts = workload_facts(root)
+        assert (facts.os, facts.hostname) == ("tiny", id_[:12])
+
+
+def _lexists(root: RootHost, path: str) -> bool:
+    try:
+        root.stat(path, follow=False)
+    except PathMissing:
+        return False
+    return True
 
 
 def test_image_registry_and_node(dockerd: Dockerd, host: LiveHost):

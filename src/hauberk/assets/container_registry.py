@@ -76,7 +76,7 @@ def _read(host: Host, notes: Notes, path: str, *, toml: bool = False) -> dict[st
     except HostError as error:
         notes.add(path, error)
         return {}
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         notes.add(path, f"cannot be parsed: {error}")
         return {}
     if not isinstance(loaded, dict):
