@@ -28,7 +28,16 @@ from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake
 from hauberk.store.lake_query import LakeQuery
-from hauberk.store.tables import agent, asset, asset_change, collection, ledger, relation, role, workload
+from hauberk.store.tables import (
+    agent,
+    asset,
+    asset_change,
+    collection,
+    ledger,
+    relation,
+    role,
+    workload,
+)
 
 NOW_NS = 1_790_000_000 * 10**9
 PASSWORD = "correct horse battery"

@@ -108,7 +108,16 @@ NAMED = {
     ("GET", "/api/v1/tenants"),
     ("POST", "/api/v1/tenants"),
 }
-OUTSIDE = {"/healthz", "/readyz", "/metrics", "/schema", "/schema/openapi.json", "/", "/{path}"}
+OUTSIDE = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/schema",
+    "/schema/openapi.json",
+    "/schema/{path}",
+    "/",
+    "/{path}",
+}
 
 
 def routes(stack: apikit.Stack) -> set[tuple[str, str]]:

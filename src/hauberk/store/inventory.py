@@ -120,10 +120,7 @@ def facets(engine: Engine, scope: AssetScope, name: str, now_ms: int) -> Facets:
             counted = select(rows.c.value, func.count().label("n"))
             counted = counted.group_by(rows.c.value).order_by(func.count().desc(), rows.c.value)
         found = db.execute(counted.limit(MAX_FACETS + 1)).all()
-    values = [
-        FacetValue(value=_facet(kind, v), count=n)
-        for v, n in found[:MAX_FACETS]
-    ]
+    values = [FacetValue(value=_facet(kind, v), count=n) for v, n in found[:MAX_FACETS]]
     return Facets(field=name, values=values, more=len(found) > MAX_FACETS, as_of_ms=now_ms)
 
 
@@ -216,7 +213,7 @@ def taxonomy(engine: Engine, tenant: str) -> list[ClassState]:
                 states.where(collection.c.tenant == tenant).group_by(collection.c.subclass)
             ).mappings()
         }
-        rows: dict[str, int] = dict(db.execute(counts.group_by(asset.c.subclass)).tuples().all())
+        rows = query.counted(db.execute(counts.group_by(asset.c.subclass)))
     classes = []
     for class_ in CLASSES:
         subs = [_subclass(s.id, known.get(s.id), rows.get(s.id, 0)) for s in class_.subclasses]

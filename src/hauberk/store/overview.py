@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, func, select
 
 from hauberk.schema.view import Overview
-from hauberk.store import fleet, inventory
+from hauberk.store import fleet, inventory, query
 from hauberk.store.database import read
 from hauberk.store.lake_query import LakeQuery, Search
 from hauberk.store.tables import agent, asset_change, collection, role, workload
@@ -24,41 +24,25 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
             select(func.count()).select_from(workload).where(workload.c.tenant == tenant)
         ).scalar_one()
         shown = fleet.state_of(now_ns)
-        states = (
-            db.execute(select(shown, func.count()).where(agent.c.tenant == tenant).group_by(shown))
-            .tuples()
-            .all()
-        )
-        tiers = (
-            db.execute(
-                select(tier, func.count())
-                .where(agent.c.tenant == tenant, agent.c.state == "active")
-                .group_by(tier)
-            )
-            .tuples()
-            .all()
-        )
-        roles = (
-            db.execute(
-                select(role.c.role, func.count())
-                .where(role.c.tenant == tenant)
-                .group_by(role.c.role)
-            )
-            .tuples()
-            .all()
-        )
+        states = db.execute(
+            select(shown, func.count()).where(agent.c.tenant == tenant).group_by(shown)
+        ).all()
+        tiers = db.execute(
+            select(tier, func.count())
+            .where(agent.c.tenant == tenant, agent.c.state == "active")
+            .group_by(tier)
+        ).all()
+        roles = db.execute(
+            select(role.c.role, func.count()).where(role.c.tenant == tenant).group_by(role.c.role)
+        ).all()
         looked = db.execute(
             select(func.count()).select_from(collection).where(collection.c.tenant == tenant)
         ).scalar_one()
-        changed = (
-            db.execute(
-                select(asset_change.c.kind, func.count())
-                .where(asset_change.c.tenant == tenant, asset_change.c.at_ns >= since_ms * _MS)
-                .group_by(asset_change.c.kind)
-            )
-            .tuples()
-            .all()
-        )
+        changed = db.execute(
+            select(asset_change.c.kind, func.count())
+            .where(asset_change.c.tenant == tenant, asset_change.c.at_ns >= since_ms * _MS)
+            .group_by(asset_change.c.kind)
+        ).all()
         names = fleet.hostnames_in(db, tenant)
     blind = lake.page(
         Search(tenant, "blind_time", since_ms=since_ms, include_self=True),
@@ -67,15 +51,15 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
         _MAX_BLIND,
         now_ns // _MS,
     )
-    changes = {"added": 0, "changed": 0, "removed": 0} | dict(changed)
+    changes = {"added": 0, "changed": 0, "removed": 0} | query.counted(changed)
     return Overview(
         workloads=machines,
-        agents=dict(states),
-        tiers=dict(tiers),
+        agents=query.counted(states),
+        tiers=query.counted(tiers),
         assets=inventory.taxonomy(engine, tenant),
         changes_24h=changes if looked else None,
         events_24h=lake.counts(tenant, since_ms),
         blind=blind.items,
-        roles=dict(roles),
+        roles=query.counted(roles),
         first_run=machines == 0,
     )

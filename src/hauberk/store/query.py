@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,3 +260,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, int) and not -(2**53) < value < 2**53:
         return str(value)
     return value
+
+
+def counted(rows: Iterable[Any]) -> dict[str, int]:
+    """(name, number) rows as a mapping."""
+    return {str(row[0]): int(row[1]) for row in rows}
