@@ -1,0 +1,196 @@
+import threading
+from typing import Annotated, ClassVar
+
+import pytest
+
+from hauberk.agent.background import BackgroundLoop, shipped_roles
+from hauberk.agent.budget import Background
+from hauberk.agent.reporter import RESEND_S, Reporter
+from hauberk.agent.schedule import Plan
+from hauberk.agent.tasks import TaskGate
+from hauberk.errors import PathDenied
+from hauberk.host.memory import DictHost
+from hauberk.ports import Collector
+from hauberk.schema.asset import Asset, column
+from hauberk.schema.link import Budget, Schedule
+
+
+class Thing(Asset, frozen=True, kw_only=True):
+    KEY: ClassVar = ("name",)
+    name: Annotated[str, column("Name", "名称")]
+
+
+@pytest.fixture
+def world():
+    """Rows by subclass that the collectors will find; an exception is raised instead."""
+    return {"os.kernel": ["k"], "os.module": ["m1", "m2"]}
+
+
+@pytest.fixture
+def loop(world, spool, ledger, clock, ids, tmp_path):
+    def collector(subclass, every_s):
+        def collect(_host, _notes):
+            if isinstance(world[subclass], Exception):
+                raise world[subclass]
+            yield from [Thing(name=n) for n in world[subclass]]
+
+        return Collector(subclass, Thing, collect, every_s=every_s)
+
+    found = {"os.kernel": collector("os.kernel", 60), "os.module": collector("os.module", 600)}
+    seen = []
+    gate = TaskGate(tmp_path / "tasks.json", ids, boot="boot-1", clock=clock)
+    grant = Background(1.0, 2, clock)
+    reporter = Reporter(spool, ledger, clock)
+    made = BackgroundLoop(
+        DictHost({}),
+        found,
+        Plan({s: c.every_s for s, c in found.items()}, Schedule(jitter=0), lambda: 0.0),
+        grant,
+        reporter,
+        gate,
+        ledger,
+        clock,
+        threading.Event(),
+        relation_s=60.0,
+        collected=seen.append,
+    )
+    made.seen, made.gate, made.grant, made.reporter = seen, gate, grant, reporter
+    return made
+
+
+def settle(loop):
+    while (wait := loop.turn()) == 0.0:
+        continue
+    return wait
+
+
+def names(tables, spool):
+    return [t.name for t, _ in tables(spool)]
+
+
+def test_everything_is_collected_then_related_then_it_waits(loop, spool, tables, clock):
+    wait = settle(loop)
+    assert loop.seen == ["os.kernel", "os.module"]
+    got = names(tables, spool)
+    assert got.count("collection") == 2
+    assert got[-2:] == ["relation", "role"]
+    assert 0 < wait <= 60
+    clock.advance(60)
+    settle(loop)
+    assert loop.seen == ["os.kernel", "os.module", "os.kernel"]
+    assert names(tables, spool) == ["collection"]
+
+
+def test_changes_are_related_not_more_often_than_allowed(loop, world, spool, tables, clock):
+    settle(loop)
+    tables(spool)
+    clock.advance(60)
+    world["os.kernel"] = ["k2"]
+    settle(loop)
+    assert loop._changed is False
+    clock.advance(1)
+    world["os.kernel"] = ["k3"]
+    loop._plan.collect_now(["os.kernel"])
+    wait = settle(loop)
+    assert loop._changed is True
+    assert wait <= 59
+    clock.advance(60)
+    settle(loop)
+    assert loop._changed is False
+
+
+def test_a_collector_that_cannot_look_is_told(loop, world, spool, tables):
+    world["os.kernel"] = PathDenied("/proc: denied")
+    settle(loop)
+    proofs = {r["subclass"]: r for t, rows in tables(spool) if t.name == "collection" for r in rows}
+    assert proofs["os.kernel"]["outcome"] == "error"
+    assert "denied" in proofs["os.kernel"]["what"][0]
+    assert proofs["os.module"]["outcome"] == "ok"
+
+
+def test_collect_now_is_answered_when_its_rows_are_in_the_spool(
+    loop, spool, tables, sign, task, clock
+):
+    settle(loop)
+    tables(spool)
+    loop.ask(loop.gate.judge(sign("task", task(args={"subclasses": ["os.module", "x.y"]}))))
+    settle(loop)
+    assert "collection" in names(tables, spool)
+    (answer,) = loop.gate.untold()
+    assert answer.outcome == "done"
+    assert "collected 1" in answer.message
+    assert "x.y" in answer.message
+
+
+def test_an_order_that_names_nothing_we_have_fails(loop, sign, task):
+    loop.ask(loop.gate.judge(sign("task", task(args={"subclasses": ["x.y"]}))))
+    settle(loop)
+    assert loop.gate.untold()[0].outcome == "failed"
+
+
+def test_an_order_that_expired_in_the_queue_is_not_run(loop, sign, task, clock):
+    settle(loop)
+    loop.ask(loop.gate.judge(sign("task", task(ttl_s=5.0))))
+    clock.advance(6)
+    before = len(loop.seen)
+    loop.turn()
+    assert loop.gate.untold()[0].outcome == "refused"
+    assert len(loop.seen) == before
+
+
+def test_orders_do_not_wait_for_the_grant(loop, sign, task, monkeypatch):
+    settle(loop)
+    loop.grant.spend(10_000)
+    monkeypatch.setattr(loop._stop, "wait", lambda _s: pytest.fail("an order was paced"))
+    loop.ask(loop.gate.judge(sign("task", task())))
+    loop.turn()
+    assert loop.gate.untold()[0].outcome == "done"
+
+
+def test_regular_work_waits_for_the_grant(loop, clock, monkeypatch):
+    loop.grant.spend(loop.grant._burst + 1)
+    waits = []
+    monkeypatch.setattr(loop._stop, "wait", lambda s: waits.append(s) or clock.advance(s))
+    settle(loop)
+    assert round(waits[0]) == 100
+    assert loop.seen == ["os.kernel", "os.module"]
+
+
+def test_stopping_ends_a_collection_in_the_middle(loop):
+    loop._stop.set()
+    loop.run()
+    assert loop.seen == []
+
+
+def test_reload_and_resync_send_everything_in_full(loop, spool, tables, sign, task, clock):
+    settle(loop)
+    tables(spool)
+    loop.ask(loop.gate.judge(sign("task", task(kind="reload"))))
+    settle(loop)
+    full = [t.name for t, _ in tables(spool) if t.meta.get("full") == 1]
+    assert full == ["asset/os.kernel", "asset/os.module"]
+    assert loop.gate.untold()[0].outcome == "done"
+    clock.advance(RESEND_S)
+    loop.reporter.full_next()
+    loop.ask(None)
+    settle(loop)
+    assert "asset/os.kernel" in names(tables, spool)
+
+
+def test_desired_state_changes_schedule_and_grant(loop, desired, clock):
+    settle(loop)
+    loop.ask(
+        desired(
+            schedule=Schedule(every_s={"os.module": 30}, jitter=0), budget=Budget(background_pct=2)
+        )
+    )
+    clock.advance(30)
+    settle(loop)
+    assert loop.seen == ["os.kernel", "os.module", "os.module"]
+    assert loop.grant._burst == pytest.approx(72)
+
+
+def test_shipped_roles_are_read_without_their_fixtures():
+    roles = shipped_roles()
+    assert all(r.tests.positive == [] for r in roles)
+    assert len({r.id for r in roles}) == len(roles) > 0

@@ -1,0 +1,82 @@
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from cryptography import x509
+
+from hauberk.agent import lifecycle
+from hauberk.agent.settings import AgentSettings
+from hauberk.link.client import identity as identities
+from hauberk.schema.ids import agent_id
+from hauberk.schema.link import EnrolReply, EnrolRequest
+from hauberk.signing import raw_public
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return AgentSettings(folder=str(tmp_path / "agent"), timeout_s=5.0, site="lab")
+
+
+def test_enroll_sends_the_machines_facts(settings, authority, gateway, token_for):
+    seen = []
+
+    def accept(body, _peer):
+        request = msgspec.msgpack.decode(body, type=EnrolRequest)
+        seen.append(request)
+        public = x509.load_pem_x509_csr(request.csr).public_key()
+        reply = EnrolReply(
+            agent=agent_id(raw_public(public)),
+            workload="w",
+            certificate=authority.issue(request.csr),
+            ca=authority.pem,
+            task_key=bytes(32),
+            task_key_id="k",
+        )
+        return 200, msgspec.msgpack.encode(reply)
+
+    gateway.routes["GET", "/v1/ca"] = lambda _b, _p: (200, authority.pem)
+    gateway.routes["POST", "/v1/enrol"] = accept
+    ids = lifecycle.enroll(gateway.url, token_for("https://elsewhere.invalid"), settings)
+    assert identities.load(settings.identity).ids == ids
+    assert ids.url == gateway.url
+    assert seen[0].site == "lab"
+    assert seen[0].facts.hostname
+    assert seen[0].facts.kernel == os.uname().release
+
+
+def test_uninstall_removes_what_is_ours_and_nothing_else(settings):
+    for name in ("identity/g1", "spool", "refused"):
+        (settings.path / name).mkdir(parents=True)
+    for name in ("desired", "tasks.json", "agent.pid", "spool/1.seg"):
+        (settings.path / name).write_bytes(b"")
+    foreign = settings.path / "notes.txt"
+    foreign.write_text("mine")
+    removed = lifecycle.uninstall(settings)
+    assert sorted(removed) == ["agent.pid", "desired", "identity", "refused", "spool", "tasks.json"]
+    assert [p.name for p in settings.path.iterdir()] == ["notes.txt"]
+    foreign.unlink()
+    assert lifecycle.uninstall(settings) == []
+    assert not settings.path.exists()
+
+
+def test_uninstall_stops_the_agent_first(settings):
+    settings.path.mkdir()
+    code = (
+        "import signal, sys; from pathlib import Path; from hauberk.agent.process import PidFile;"
+        "PidFile(Path(sys.argv[1])); print('held', flush=True); signal.pause()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, settings.pid_file], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline() == "held\n"
+        lifecycle.uninstall(settings)
+        assert child.wait() == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert not settings.path.exists()

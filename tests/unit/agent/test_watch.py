@@ -1,0 +1,81 @@
+import threading
+
+import pytest
+
+from hauberk.agent.watch import WatchLoop
+from hauberk.schema.link import SensorHealth
+
+
+class Path:
+    def __init__(self):
+        self.spent = []
+
+    def spend(self, seconds):
+        self.spent.append(seconds)
+
+
+class Buffer:
+    def __init__(self):
+        self.turns = self.flushes = 0
+
+    def turn(self):
+        self.turns += 1
+
+    def flush(self):
+        self.flushes += 1
+
+
+class Source:
+    def __init__(self, stop, polls=3, error=None):
+        self.stop, self.polls, self.error, self.closed = stop, polls, error, False
+
+    def poll(self, timeout_s):
+        assert 0 < timeout_s <= 0.5
+        self.polls -= 1
+        if self.polls == 0:
+            if self.error:
+                raise self.error
+            self.stop.set()
+        return 2
+
+    def health(self):
+        return SensorHealth(tier="B", sources=["x"], events=5)
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def loop(ledger):
+    stop, buffer, path = threading.Event(), Buffer(), Path()
+    source = Source(stop)
+    made = WatchLoop(lambda: source, buffer, path, ledger, stop)
+    made.parts = source, buffer, path
+    return made
+
+
+def test_before_the_start_there_is_no_tier(loop):
+    assert loop.health().tier == "none"
+    assert "not started" in loop.health().reasons[0]
+
+
+def test_polls_until_stopped_then_closes_and_flushes(loop):
+    source, buffer, path = loop.parts
+    loop.run()
+    assert buffer.turns == len(path.spent) == 3
+    assert buffer.flushes == 1
+    assert source.closed
+    assert loop.health() == SensorHealth(tier="B", sources=["x"], events=5)
+
+
+def test_a_crash_is_seen_in_the_health_and_passes_on(loop):
+    source, buffer, _ = loop.parts
+    source.error = RuntimeError("ring gone")
+    with pytest.raises(RuntimeError):
+        loop.run()
+    assert source.closed
+    assert buffer.flushes == 1
+    assert loop.health().tier == "none"
+    assert "ring gone" in loop.health().reasons[0]
+    loop.crashed["link"] = "KeyError: 1"
+    assert loop.health().reasons[0] == "thread link crashed: KeyError: 1"
