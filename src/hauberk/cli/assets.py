@@ -13,7 +13,14 @@ from hauberk.cli._client import Client
 from hauberk.cli._output import Output, title, when
 from hauberk.errors import BadInput
 from hauberk.schema.taxonomy import CLASSES, SUBCLASSES
-from hauberk.schema.view import AssetRow, Change, ClassState, SubclassState
+from hauberk.schema.view import (
+    AssetRow,
+    Change,
+    ClassState,
+    CollectionView,
+    SubclassState,
+    WorkloadDetail,
+)
 
 app = App(name="assets", help=__doc__)
 
@@ -57,8 +64,10 @@ def assets(
 
 
 def _overview(client: Client, what: str, workload: str | None, output: _output.Format) -> None:
-    classes = client.get("/taxonomy", list[ClassState], workload=workload)
-    subs = [s for c in classes if not what or c.id == what for s in c.subclasses]
+    if workload:
+        _looks(client.get(f"/workloads/{workload}", WorkloadDetail).collections, what, output)
+        return
+    chosen = [c for c in client.get("/taxonomy", list[ClassState]) if not what or c.id == what]
     rows = [
         {
             "id": s.id,
@@ -67,7 +76,8 @@ def _overview(client: Client, what: str, workload: str | None, output: _output.F
             "workloads": s.workloads,
             "newest": when(s.newest_ms),
         }
-        for s in subs
+        for c in chosen
+        for s in c.subclasses
     ]
     heads = [
         ("id", "SUBCLASS"),
@@ -76,8 +86,33 @@ def _overview(client: Client, what: str, workload: str | None, output: _output.F
         ("workloads", "WORKLOADS"),
         ("newest", "LAST LOOK"),
     ]
-    chosen = [c for c in classes if not what or c.id == what]
     _output.rows_out(rows, heads, output, raw=chosen)
+
+
+def _looks(looks: list[CollectionView], what: str, output: _output.Format) -> None:
+    chosen = [c for c in looks if not what or c.subclass.startswith(f"{what}.")]
+    rows = [
+        {
+            "id": c.subclass,
+            "title": title(c.title),
+            "rows": c.rows,
+            "outcome": c.outcome,
+            "at": when(c.ended_ms),
+            "problems": len(c.problems),
+        }
+        for c in chosen
+    ]
+    heads = [
+        ("id", "SUBCLASS"),
+        ("title", "TITLE"),
+        ("rows", "ROWS"),
+        ("outcome", "OUTCOME"),
+        ("at", "LAST LOOK"),
+        ("problems", "PROBLEMS"),
+    ]
+    _output.rows_out(
+        rows, heads, output, raw=chosen, empty="not assessed: no look has been reported"
+    )
 
 
 def _count(state: SubclassState) -> str:

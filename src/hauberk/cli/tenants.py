@@ -9,7 +9,7 @@ from cyclopts import App
 from hauberk.cli import _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, when
-from hauberk.schema.view import Page, TenantInput, TenantView
+from hauberk.schema.view import TenantInput, TenantView
 
 app = App(name="tenants", help=__doc__)
 
@@ -17,7 +17,7 @@ app = App(name="tenants", help=__doc__)
 @app.command(name="list")
 def list_(*, output: Output = "table", data: Path | None = None) -> None:
     """List the tenants of this server."""
-    tenants = Client(data).get("/tenants", Page[TenantView]).items
+    tenants = Client(data).get("/tenants", list[TenantView])
     rows = [
         {"id": t.id, "title": t.title, "agents": t.agents, "made": when(t.created_ms)}
         for t in tenants

@@ -10,7 +10,7 @@ from hauberk.cli import _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, when
 from hauberk.errors import NotFound
-from hauberk.schema.view import Page, Role, TokenInput, TokenView
+from hauberk.schema.view import Role, TokenInput, TokenView
 
 app = App(name="tokens", help=__doc__)
 
@@ -18,7 +18,7 @@ app = App(name="tokens", help=__doc__)
 @app.command(name="list")
 def list_(*, output: Output = "table", data: Path | None = None, tenant: str | None = None) -> None:
     """List the tokens of the tenant."""
-    tokens = Client(data, tenant=tenant).get("/tokens", Page[TokenView]).items
+    tokens = Client(data, tenant=tenant).get("/tokens", list[TokenView])
     rows = [
         {
             "name": t.name,
@@ -58,7 +58,7 @@ def new(
 def revoke(name: str, *, data: Path | None = None, tenant: str | None = None) -> None:
     """Revoke a token by name."""
     client = Client(data, tenant=tenant)
-    for token in client.get("/tokens", Page[TokenView]).items:
+    for token in client.get("/tokens", list[TokenView]):
         if token.name == name:
             client.delete(f"/tokens/{token.id}")
             return

@@ -10,7 +10,7 @@ from hauberk.cli import _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, when
 from hauberk.errors import NotFound
-from hauberk.schema.view import Page, Role, UserInput, UserPatch, UserView
+from hauberk.schema.view import Role, UserInput, UserPatch, UserView
 
 app = App(name="users", help=__doc__)
 
@@ -18,7 +18,7 @@ app = App(name="users", help=__doc__)
 @app.command(name="list")
 def list_(*, output: Output = "table", data: Path | None = None, tenant: str | None = None) -> None:
     """List the users of the tenant."""
-    users = Client(data, tenant=tenant).get("/users", Page[UserView]).items
+    users = Client(data, tenant=tenant).get("/users", list[UserView])
     rows = [
         {"name": u.name, "role": u.role, "disabled": u.disabled, "last": when(u.last_login_ms)}
         for u in users
@@ -69,7 +69,7 @@ def delete(name: str, *, data: Path | None = None, tenant: str | None = None) ->
 
 
 def _find(client: Client, name: str) -> UserView:
-    for user in client.get("/users", Page[UserView]).items:
+    for user in client.get("/users", list[UserView]):
         if user.name == name:
             return user
     raise NotFound(f"no user {name!r} in this tenant: `hauberk users list` shows them")
