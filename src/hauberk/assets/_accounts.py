@@ -163,17 +163,31 @@ def parse_shadow(lines: list[str], notes: Notes, source: str = "/etc/shadow") ->
 
 
 def accounts(host: Host, notes: Notes) -> list[Account]:
-    """Accounts of /etc/passwd; absent means none. Raises other HostErrors."""
+    """Accounts of /etc/passwd. Raises HostError.
+
+    An image or folder without the file has no accounts; on a running machine that is an error.
+    """
+    return parse_passwd(_lines_or_none(host, "/etc/passwd"), notes)
+
+
+def _lines_or_none(host: Host, path: str) -> list[str]:
     try:
-        return parse_passwd(read_lines(host, "/etc/passwd"), notes)
+        return read_lines(host, path)
     except PathMissing:
+        if host.kind == "live":
+            raise
         return []
 
 
 def groups(host: Host, notes: Notes) -> list[GroupEntry]:
-    """Groups of /etc/group; unreadable is noted."""
+    """Groups of /etc/group. Raises HostError; absent is judged as for `accounts`."""
+    return parse_group(_lines_or_none(host, "/etc/group"), notes)
+
+
+def groups_or_note(host: Host, notes: Notes) -> list[GroupEntry]:
+    """Groups of /etc/group; what cannot be read is noted."""
     try:
-        return parse_group(read_lines(host, "/etc/group"), notes)
+        return groups(host, notes)
     except HostError as error:
         notes.add("/etc/group", error)
         return []

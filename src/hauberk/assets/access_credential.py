@@ -116,7 +116,7 @@ def collect(host: Host, notes: Notes) -> Iterator[Credential]:
 
 
 def _collect(host: Host, notes: Notes) -> Iterator[Credential]:
-    people = _accounts.parse_passwd(_accounts.read_lines(host, "/etc/passwd"), notes)
+    people = _accounts.accounts(host, notes)
     look = _Look(host, notes, people)
     yield from look.host_keys()
     patterns = _authorized_patterns(host, notes)

@@ -35,7 +35,7 @@ class UserGroup(Asset, frozen=True, kw_only=True):
 
 def collect(host: Host, notes: Notes) -> Iterator[UserGroup]:
     """One row per line of /etc/group. Raises HostError when it cannot be read."""
-    found = _accounts.parse_group(_accounts.read_lines(host, "/etc/group"), notes)
+    found = _accounts.groups(host, notes)
     try:
         people = _accounts.accounts(host, notes)
     except HostError as error:

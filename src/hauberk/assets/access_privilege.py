@@ -66,8 +66,8 @@ def collect(host: Host, notes: Notes) -> Iterator[Privilege]:
 
 
 def _collect(host: Host, notes: Notes) -> Iterator[Privilege]:
-    people = _accounts.parse_passwd(_accounts.read_lines(host, "/etc/passwd"), notes)
-    groups = _accounts.groups(host, notes)
+    people = _accounts.accounts(host, notes)
+    groups = _accounts.groups_or_note(host, notes)
     for account in people:
         if account.uid == 0:
             yield Privilege(

@@ -49,24 +49,18 @@ _PSEUDO = frozenset(
 )
 # Asking these for space can hang for ever when the server is gone.
 _REMOTE = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "ceph",
-        "glusterfs",
-        "fuse.glusterfs",
-        "fuse.sshfs",
-        "fuse.s3fs",
-        "9p",
-        "afs",
-        "lustre",
-        "fuse.ceph",
-        "beegfs",
-        "gpfs",
-    ]
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "9p", "afs", "lustre"}
+    | {"beegfs", "gpfs", "fuse"}
+)
+# Mounts that come and go with containers and belong to them.
+_CONTAINERS = (
+    "/run/containerd/",
+    "/run/docker/",
+    "/run/netns/",
+    "/var/lib/containerd/",
+    "/var/lib/containers/",
+    "/var/lib/docker/",
+    "/var/lib/kubelet/pods/",
 )
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -104,13 +98,11 @@ def collect(host: Host, notes: Notes) -> Iterator[Storage]:
         yield from _fstab(host)
         return
     yield from _devices(host, notes)
-    seen: set[tuple[str, str]] = set()
-    for device, point, fs_type, options in mounts:
-        # The last mount on a point hides the others; bind mounts of pseudo ones don't count.
-        if fs_type in _PSEUDO or (device, point) in seen:
-            continue
-        seen.add((device, point))
-        yield _mounted(host, notes, device, point, fs_type, options)
+    # The last mount on a point hides the ones before it.
+    top = {point: (device, fs_type, options) for device, point, fs_type, options in mounts}
+    for point, (device, fs_type, options) in top.items():
+        if fs_type not in _PSEUDO and not point.startswith(_CONTAINERS):
+            yield _mounted(host, notes, device, point, fs_type, options)
 
 
 def parse_mounts(text: str) -> list[tuple[str, str, str, list[str]]]:
@@ -133,7 +125,7 @@ def _mounted(
     host: Host, notes: Notes, device: str, point: str, fs_type: str, options: list[str]
 ) -> Storage:
     total = used = available = None
-    if fs_type not in _REMOTE:
+    if fs_type not in _REMOTE and not fs_type.startswith("fuse."):
         try:
             space = host.usage(point)
             total, available = space.total, space.available

@@ -68,7 +68,14 @@ def test_without_shadow_the_state_is_unknown_and_said(collect):
 
 
 def test_no_passwd_is_an_error(collect):
-    assert collect(module, DictHost())[1].outcome == "error"
+    assert collect(module, DictHost(kind="live"))[1].outcome == "error"
+
+
+def test_an_image_without_accounts_has_none(collect):
+    found, proof = collect(module, DictHost(kind="root"))
+    assert (found, proof.outcome) == ([], "ok")
+    found, proof = collect(module, DictHost({"/etc/passwd": "a:x:5:5::/:/bin/sh\n"}, kind="root"))
+    assert (found[0].password, proof.outcome) == ("none", "ok")
 
 
 def test_this_machine(live):

@@ -34,7 +34,7 @@ def test_files_of_docker_and_podman(rows):
 
 def test_runtimes_answer_too(rows, collect):
     runtime = DictRuntime(held_registries=["docker.io", "r:5000 (insecure)"])
-    found = rows(module, DictHost(kind="live", runtimes=[runtime]))
+    found = rows(module, DictHost({"/etc/passwd": ""}, kind="live", runtimes=[runtime]))
     assert {(r.name, r.insecure, r.source) for r in found} == {
         ("docker.io", False, runtime.socket),
         ("r:5000", True, runtime.socket),

@@ -8,7 +8,8 @@ FILES = {
     "/proc/self/mounts": (
         "/dev/mapper/root / ext4 rw,relatime 0 0\nproc /proc proc rw 0 0\n"
         "/dev/sda1 /mnt/two\\040words ext4 ro,noexec 0 0\n"
-        "srv:/x /nfs nfs4 rw 0 0\noverlay /var/lib/docker/x overlay rw 0 0\n"
+        "srv:/x /nfs nfs4 rw 0 0\n/dev/old / ext4 ro 0 0\n/dev/mapper/root / ext4 rw,relatime 0 0\n"
+        "tmpfs /var/lib/kubelet/pods/1/v tmpfs rw 0 0\nx /mnt/f fuse.rclone rw 0 0\noverlay /var/lib/docker/x overlay rw 0 0\n"
     ),
     "/sys/block/sda/size": "2048\n",
     "/sys/block/sda/ro": "0\n",
@@ -48,6 +49,8 @@ def test_devices_and_filesystems(rows):
     assert (second.read_only, second.options) == (True, ["noexec", "ro"])
     remote = found["filesystem", "srv:/x", "/nfs"]
     assert (remote.fs_type, remote.size_bytes) == ("nfs4", None)
+    assert found["filesystem", "x", "/mnt/f"].size_bytes is None
+    assert not [k for k in found if "kubelet" in k[2] or k[1] == "/dev/old"]
     assert {k[0] for k in found} == {"disk", "partition", "filesystem"}
     assert not [k for k in found if "loop" in k[1] or k[1] in ("proc", "overlay")]
 
