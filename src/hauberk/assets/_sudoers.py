@@ -19,6 +19,7 @@ MAX_RULES = 20_000
 FILE_LIMIT = 1 << 20
 LINE_LIMIT = 1 << 16
 _INCLUDE = re.compile(r"[@#](include|includedir)\s+(.+)")
+_QUOTED = re.compile(r'"([^"]*)"')
 _ALIAS = re.compile(r"(User|Runas|Host|Cmnd|Cmd)_Alias\s+(.*)", re.DOTALL)
 _DEFAULTS = re.compile(r"Defaults(\S*)\s*(.*)", re.DOTALL)
 _ALIAS_PART = re.compile(r"\s*([A-Z][A-Z0-9_]*)\s*=\s*(.*)", re.DOTALL)
@@ -115,8 +116,10 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _uncomment(line: str) -> str:
     """Without a trailing comment; `#1000` (a uid) and #include at the start stay."""
-    if line.startswith("#"):
-        return line if _INCLUDE.fullmatch(line) or re.match(r"#-?\d", line) else ""
+    if _INCLUDE.fullmatch(line):
+        return line
+    if line.startswith("#") and not re.match(r"#-?\d", line):
+        return ""
     for hit in re.finditer(r"(?<![\\\S])#(?!\d)", line):
         if line[: hit.start()].count('"') % 2 == 0:
             return line[: hit.start()].strip()
@@ -148,11 +151,13 @@ def parse_entry(line: str, source: str, number: int) -> Iterator[SudoEntry]:
     left, equals, rest = _cut(line)
     if not equals:
         return
-    words = re.sub(r"\s*,\s*", ",", left.strip())
-    users, _, hosts = words.replace("\\ ", "\x00").partition(" ")
+    # Escaped spaces and those in quotes belong to a name.
+    kept = _QUOTED.sub(lambda m: m[1].replace(" ", "\x00"), left.replace("\\ ", "\x00"))
+    words = re.sub(r"\s*,\s*", ",", kept.strip())
+    users, _, hosts = words.replace("\t", " ").partition(" ")
     if not hosts.strip():
         return
-    principals = [p.replace("\x00", " ").strip('"') for p in users.split(",") if p]
+    principals = [p.replace("\x00", " ") for p in users.split(",") if p]
     # "host = commands : host = commands" share their users.
     first, *others = _split(rest, ":")
     specs = [(hosts.strip(), first)]
