@@ -20,7 +20,7 @@ typedef __u32 hb_u32;
 typedef __u64 hb_u64;
 #endif
 
-#define HB_ABI_VERSION 1
+#define HB_ABI_VERSION 2
 
 enum hb_kind {
 	HB_EXEC = 1,
@@ -29,6 +29,7 @@ enum hb_kind {
 	HB_CONNECT = 4,
 	HB_LISTEN = 5,
 	HB_ACCEPT = 6,
+	HB_CONNECTED = 7,
 	HB_KINDS = 8,
 };
 
@@ -88,12 +89,14 @@ struct hb_exit {
 	char comm[HB_COMM];
 };
 
-/* HB_ACCEPT has no process: pid, start_ns, uid, cgroup_id and comm are 0. Ports in host order,
+/* HB_CONNECT comes before the kernel has chosen a source port: HB_CONNECTED of the same id tells it.
+ * HB_ACCEPT has no process: pid, start_ns, uid, cgroup_id and comm are 0. Ports in host order,
  * IPv4 addresses in the first four bytes. */
 struct hb_sock {
 	struct hb_head head;
 	hb_u64 start_ns;
 	hb_u64 cgroup_id;
+	hb_u64 id; /* the socket, while it lives */
 	hb_u32 pid;
 	hb_u32 ppid;
 	hb_u32 uid;
@@ -105,6 +108,13 @@ struct hb_sock {
 	hb_u8 src[16];
 	hb_u8 dst[16];
 	char comm[HB_COMM];
+};
+
+struct hb_connected {
+	struct hb_head head;
+	hb_u64 id;
+	hb_u32 src_port;
+	hb_u32 reserved;
 };
 
 #endif

@@ -274,9 +274,10 @@ static const struct {
 	SIZE(args), AT(args, start_ns), AT(args, pid), AT(args, offset),
 	SIZE(exit), AT(exit, start_ns), AT(exit, cgroup_id), AT(exit, pid), AT(exit, ppid),
 	AT(exit, uid), AT(exit, status), AT(exit, comm),
-	SIZE(sock), AT(sock, start_ns), AT(sock, cgroup_id), AT(sock, pid), AT(sock, ppid),
+	SIZE(sock), AT(sock, start_ns), AT(sock, cgroup_id), AT(sock, id), AT(sock, pid), AT(sock, ppid),
 	AT(sock, uid), AT(sock, netns), AT(sock, family), AT(sock, protocol), AT(sock, src_port),
 	AT(sock, dst_port), AT(sock, src), AT(sock, dst), AT(sock, comm),
+	SIZE(connected), AT(connected, id), AT(connected, src_port), AT(connected, reserved),
 };
 
 long hb_layout(const char *name)

@@ -291,7 +291,7 @@ def test_listen_connect_and_accept_have_their_owners(watch, family, address):
     assert (listen.pid, listen.src_ip, listen.dst_ip) == (server, address, "")
     assert (connect.pid, connect.dst_ip, connect.protocol) == (client, address, "tcp")
     assert (accept.pid, accept.src_ip, accept.dst_ip) == (server, address, address)
-    assert accept.dst_port != 0
+    assert accept.dst_port == connect.src_port != 0
     assert Path(accept.exe).samefile(sys.executable)
     assert Path(connect.exe).samefile(sys.executable)
     assert accept.netns == os.stat("/proc/self/ns/net").st_ino

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from hauberk.schema.event import LAUNCH, LISTEN, OPEN, TERMINATE, NetworkActivity, ProcessActivity
 from hauberk.sensor import records
@@ -12,8 +11,11 @@ from hauberk.sensor.records import HEAD, SMALLEST, malformed
 from hauberk.sensor.source import Batch, State
 
 IPPROTO_NAMES = {6: "tcp", 33: "dccp", 132: "sctp", 262: "mptcp"}
-# Continuation records come within microseconds: later means that some were lost.
+# Continuation records come within microseconds: later means that some were lost. A peer answers
+# within a round trip or, more rarely, not at all.
 PENDING_NS = 1_000_000_000
+# Connects that nobody answers are given out without their source port.
+MOST_CONNECTING = 8192
 _FOREIGN_EXE = ("/dev/fd/", "/proc/self/fd/")
 
 
@@ -27,6 +29,28 @@ class _Pending:
     area: bytearray = field(default_factory=bytearray)
 
 
+@dataclass(slots=True)
+class _Connecting:
+    """A socket's event; a connect waits here for its source port, until it is answered."""
+
+    kind: int
+    mono_ns: int
+    pid: int
+    start_ns: int
+    ppid: int
+    uid: int
+    name: str
+    exe: str
+    is_self: bool
+    cgroup_id: int
+    protocol: int
+    src_ip: str
+    dst_ip: str
+    dst_port: int
+    netns: int
+    owner: str
+
+
 class Decoder:
     """Turns batches of records into events, keeping the shared state current."""
 
@@ -35,6 +59,7 @@ class Decoder:
         self._processes = state.processes
         self._listeners = state.listeners
         self._pending: dict[int, _Pending] = {}
+        self._connecting: dict[int, _Connecting] = {}
         self._ended: dict[int, int] = {}
         self._ended_before: dict[int, int] = {}
         self._offset = 0
@@ -66,14 +91,15 @@ class Decoder:
                 self._exit(data, at + head, mono_ns, batch)
             elif kind == records.ARGS:
                 self._args(data, at, flags, size, batch)
+            elif kind == records.CONNECTED:
+                self._connected(data, at + head, batch)
             else:
                 self._sock(kind, data, at + head, mono_ns, batch)
             at += (size + 7) & ~7
-        if self._pending:
-            self._flush_late(batch)
+        self._flush_late(batch)
 
     def flush(self, batch: Batch) -> None:
-        """Give out execs whose arguments stay incomplete, once they have waited long enough."""
+        """Give out what waited long enough for a part that did not come."""
         self._offset = self._state.wall_offset()
         self._now = self._state.clock.mono_ns()
         self._flush_late(batch)
@@ -170,6 +196,12 @@ class Decoder:
         late = [p for p, w in self._pending.items() if self._now - w.mono_ns > PENDING_NS]
         for pid in late:
             self._complete(self._pending.pop(pid), batch, cut=True)
+        while self._connecting:
+            socket_id, first = next(iter(self._connecting.items()))
+            young = self._now - first.mono_ns <= PENDING_NS
+            if young and len(self._connecting) <= MOST_CONNECTING:
+                return
+            self._open(self._connecting.pop(socket_id), 0, batch)
 
     def _mend_path(self, process: Process) -> None:
         if process.exe.startswith("/") and not process.exe.startswith(_FOREIGN_EXE):
@@ -251,6 +283,7 @@ class Decoder:
         (
             start_ns,
             cgroup_id,
+            socket_id,
             pid,
             ppid,
             uid,
@@ -265,7 +298,7 @@ class Decoder:
         ) = records.SOCK_BODY.unpack_from(data, at)
         src_ip = records.address(family, src)
         process: Process | None
-        owner: Literal["hook", "listener", ""]
+        owner: str
         if kind == records.ACCEPT:
             process = self._listeners.find(netns, src_ip, src_port, self._now)
             owner = "listener" if process is not None else ""
@@ -280,29 +313,47 @@ class Decoder:
             owner = "hook"
             if kind == records.LISTEN:
                 self._listeners.add(netns, src_ip, src_port, pid)
-        listening = kind == records.LISTEN
+        seen = _Connecting(
+            kind, mono_ns, pid, start_ns, ppid, uid, name, process.exe, process.is_self, cgroup_id,
+            protocol, src_ip, records.address(family, dst), dst_port, netns, owner,
+        )  # fmt: skip
+        if kind != records.CONNECT or src_port:
+            self._open(seen, src_port, batch)
+            return
+        if (before := self._connecting.pop(socket_id, None)) is not None:
+            self._open(before, 0, batch)
+        self._connecting[socket_id] = seen
+
+    def _connected(self, data: bytes, at: int, batch: Batch) -> None:
+        socket_id, src_port, _ = records.CONNECTED_BODY.unpack_from(data, at)
+        seen = self._connecting.pop(socket_id, None)
+        if seen is not None:
+            self._open(seen, src_port, batch)
+
+    def _open(self, seen: _Connecting, src_port: int, batch: Batch) -> None:
+        listening = seen.kind == records.LISTEN
         batch.network.append(
             NetworkActivity(
                 activity_id=LISTEN if listening else OPEN,
-                time_ns=mono_ns + self._offset,
-                mono_ns=mono_ns,
-                pid=pid,
-                start_ns=start_ns,
-                ppid=ppid,
-                uid=uid,
-                name=name,
-                exe=process.exe,
-                cgroup_id=cgroup_id,
-                container=self._container(cgroup_id),
-                is_self=process.is_self,
-                protocol=IPPROTO_NAMES.get(protocol, str(protocol)),
-                direction=_DIRECTIONS[kind],
-                src_ip=src_ip,
+                time_ns=seen.mono_ns + self._offset,
+                mono_ns=seen.mono_ns,
+                pid=seen.pid,
+                start_ns=seen.start_ns,
+                ppid=seen.ppid,
+                uid=seen.uid,
+                name=seen.name,
+                exe=seen.exe,
+                cgroup_id=seen.cgroup_id,
+                container=self._container(seen.cgroup_id),
+                is_self=seen.is_self,
+                protocol=IPPROTO_NAMES.get(seen.protocol, str(seen.protocol)),
+                direction=_DIRECTIONS[seen.kind],
+                src_ip=seen.src_ip,
                 src_port=src_port,
-                dst_ip="" if listening else records.address(family, dst),
-                dst_port=0 if listening else dst_port,
-                netns=netns,
-                owner=owner,
+                dst_ip="" if listening else seen.dst_ip,
+                dst_port=0 if listening else seen.dst_port,
+                netns=seen.netns,
+                owner=seen.owner,
             )
         )
 

@@ -8,8 +8,8 @@ import struct
 from hauberk.errors import BadWire
 from hauberk.schema.text import from_bytes
 
-ABI_VERSION = 1
-EXEC, ARGS, EXIT, CONNECT, LISTEN, ACCEPT = 1, 2, 3, 4, 5, 6
+ABI_VERSION = 2
+EXEC, ARGS, EXIT, CONNECT, LISTEN, ACCEPT, CONNECTED = 1, 2, 3, 4, 5, 6, 7
 ARGS_UNREADABLE, PATH_IS_FILENAME = 1, 2
 
 HEAD_FIELDS = (("kind", "H"), ("flags", "H"), ("size", "I"), ("mono_ns", "Q"))
@@ -41,6 +41,7 @@ EXIT_FIELDS = (
 SOCK_FIELDS = (
     ("start_ns", "Q"),
     ("cgroup_id", "Q"),
+    ("id", "Q"),
     ("pid", "I"),
     ("ppid", "I"),
     ("uid", "I"),
@@ -53,6 +54,7 @@ SOCK_FIELDS = (
     ("dst", "16s"),
     ("comm", "16s"),
 )
+CONNECTED_FIELDS = (("id", "Q"), ("src_port", "I"), ("reserved", "I"))
 
 
 def _struct(fields: tuple[tuple[str, str], ...]) -> struct.Struct:
@@ -60,11 +62,11 @@ def _struct(fields: tuple[tuple[str, str], ...]) -> struct.Struct:
 
 
 HEAD = _struct(HEAD_FIELDS)
-EXEC_BODY, ARGS_BODY, EXIT_BODY, SOCK_BODY = map(
-    _struct, (EXEC_FIELDS, ARGS_FIELDS, EXIT_FIELDS, SOCK_FIELDS)
+EXEC_BODY, ARGS_BODY, EXIT_BODY, SOCK_BODY, CONNECTED_BODY = map(
+    _struct, (EXEC_FIELDS, ARGS_FIELDS, EXIT_FIELDS, SOCK_FIELDS, CONNECTED_FIELDS)
 )
-EXEC_SIZE, ARGS_SIZE, EXIT_SIZE, SOCK_SIZE = (
-    HEAD.size + body.size for body in (EXEC_BODY, ARGS_BODY, EXIT_BODY, SOCK_BODY)
+EXEC_SIZE, ARGS_SIZE, EXIT_SIZE, SOCK_SIZE, CONNECTED_SIZE = (
+    HEAD.size + body.size for body in (EXEC_BODY, ARGS_BODY, EXIT_BODY, SOCK_BODY, CONNECTED_BODY)
 )
 SMALLEST = {
     EXEC: EXEC_SIZE,
@@ -73,6 +75,7 @@ SMALLEST = {
     CONNECT: SOCK_SIZE,
     LISTEN: SOCK_SIZE,
     ACCEPT: SOCK_SIZE,
+    CONNECTED: CONNECTED_SIZE,
 }
 
 
@@ -88,6 +91,7 @@ def layout() -> dict[str, int]:
         ("args", ARGS_FIELDS),
         ("exit", EXIT_FIELDS),
         ("sock", SOCK_FIELDS),
+        ("connected", CONNECTED_FIELDS),
     )
     for kind, fields in kinds:
         at = HEAD.size

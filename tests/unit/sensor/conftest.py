@@ -70,15 +70,20 @@ class Ring:
     @staticmethod
     def sock(
         kind, src="127.0.0.1", sport=0, dst="127.0.0.1", dport=0, *, pid=0, start=SECOND, ppid=1,
-        uid=0, cgroup=1, netns=4026531840, protocol=6, mono=3 * SECOND, comm=b"",
+        uid=0, cgroup=1, netns=4026531840, protocol=6, mono=3 * SECOND, comm=b"", socket_id=0xFFFF888000000000,
     ):  # fmt: skip
         family = socket.AF_INET6 if ":" in src else socket.AF_INET
         head = records.HEAD.pack(kind, 0, records.SOCK_SIZE, mono)
         return head + records.SOCK_BODY.pack(
-            0 if kind == records.ACCEPT else start, cgroup, pid, ppid, uid, netns, family,
+            0 if kind == records.ACCEPT else start, cgroup, socket_id, pid, ppid, uid, netns, family,
             protocol, sport, dport, socket.inet_pton(family, src), socket.inet_pton(family, dst),
             comm,
         )  # fmt: skip
+
+    @staticmethod
+    def connected(port, socket_id=0xFFFF888000000000):
+        head = records.HEAD.pack(records.CONNECTED, 0, records.CONNECTED_SIZE, 0)
+        return head + records.CONNECTED_BODY.pack(socket_id, port, 0)
 
 
 class ProcTree:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hauberk.errors import BadWire
 from hauberk.schema.event import LAUNCH, LISTEN, OPEN, TERMINATE
+from hauberk.sensor import decode as decode_module
 from hauberk.sensor import records
 from hauberk.sensor.decode import PENDING_NS, Decoder
 from hauberk.sensor.processes import Process
@@ -141,6 +142,7 @@ def test_connect_listen_and_accept_joined_to_the_listener(decode, ring, state):
         ring.sock(records.LISTEN, "0.0.0.0", 80, "0.0.0.0", pid=70, comm=b"nginx", uid=33),
         ring.exec(71, b"curl\0bin\0", b"curl\0", comm=b"curl"),
         ring.sock(records.CONNECT, "127.0.0.1", 0, "127.0.0.1", 80, pid=71, comm=b"curl"),
+        ring.connected(40000),
         ring.sock(records.ACCEPT, "127.0.0.1", 80, "127.0.0.1", 40000),
     )
     listen, connect, accept = batch.network
@@ -152,10 +154,40 @@ def test_connect_listen_and_accept_joined_to_the_listener(decode, ring, state):
         0,
     )
     assert (connect.activity_id, connect.direction, connect.pid) == (OPEN, "outbound", 71)
-    assert (connect.exe, connect.dst_port) == ("/bin/curl", 80)
+    assert (connect.exe, connect.src_port, connect.dst_port) == ("/bin/curl", 40000, 80)
     assert (accept.direction, accept.owner, accept.pid) == ("inbound", "listener", 70)
     assert (accept.name, accept.exe, accept.uid) == ("nginx", "/usr/sbin/nginx", 33)
     assert (accept.src_port, accept.dst_port, accept.protocol) == (80, 40000, "tcp")
+
+
+def test_connect_that_nobody_answers_is_told_without_its_port(decode, ring, clock):
+    assert len(decode(ring.sock(records.CONNECT, dport=81, pid=71)).network) == 0
+    clock.pass_s(2)
+    batch = Batch()
+    decode.decoder.flush(batch)
+    (connect,) = batch.network
+    assert (connect.src_port, connect.dst_port, connect.pid) == (0, 81, 71)
+    assert len(decode(ring.connected(40000)).network) == 0
+
+
+def test_a_socket_that_connects_again_gives_out_its_first_try(decode, ring):
+    batch = decode(
+        ring.sock(records.CONNECT, dport=81, pid=71),
+        ring.sock(records.CONNECT, dport=82, pid=71),
+        ring.connected(40000),
+    )
+    assert [(c.dst_port, c.src_port) for c in batch.network] == [(81, 0), (82, 40000)]
+
+
+def test_a_bound_socket_need_not_wait(decode, ring):
+    batch = decode(ring.sock(records.CONNECT, sport=5000, dport=81, pid=71), ring.connected(5000))
+    assert [c.src_port for c in batch.network] == [5000]
+
+
+def test_waiting_connects_are_bounded(decode, ring, monkeypatch):
+    monkeypatch.setattr(decode_module, "MOST_CONNECTING", 10)
+    batch = decode(*(ring.sock(records.CONNECT, pid=71, socket_id=n) for n in range(25)))
+    assert len(batch.network) == 15
 
 
 def test_accept_in_another_namespace_is_not_joined(decode, ring):
@@ -184,7 +216,7 @@ def test_self_through_exec_and_fork(decode, ring, state):
     batch = decode(
         ring.exec(91, ppid=90, parent_start=SECOND // 2),
         ring.exec(92, ppid=91, parent_start=SECOND),
-        ring.sock(records.CONNECT, dport=1, pid=93, ppid=92, comm=b"forked"),
+        ring.sock(records.CONNECT, sport=7, dport=1, pid=93, ppid=92, comm=b"forked"),
         ring.exec(94, ppid=1),
         ring.exit(92, ppid=91),
     )
@@ -214,7 +246,7 @@ def test_records_that_cannot_be(decode, ring, make):
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=400), st.integers(1, 6))
+@given(st.binary(max_size=400), st.integers(1, 7))
 def test_any_bytes_give_events_or_bad_wire(decode, data, kind):
     try:
         decode(kind.to_bytes(2, "little") + data)
