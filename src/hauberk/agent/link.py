@@ -58,6 +58,9 @@ class Gateway(Protocol):
     def close(self) -> None:
         """Drop the connection."""
 
+    def abort(self) -> None:
+        """End a call that another thread waits in."""
+
 
 class Hooks(msgspec.Struct, kw_only=True):
     """What the link asks of the rest of the agent.
@@ -141,6 +144,10 @@ class LinkLoop:
         """Drop the connection."""
         self._gateway.close()
 
+    def abort(self) -> None:
+        """End a call that another thread waits in."""
+        self._gateway.abort()
+
     def _beat(self, now: int) -> None:
         entries = self._ledger.entries()
         self._beat_ns = now + int(self._beat_s * (0.9 + 0.2 * self._random()) * _NS)
@@ -153,6 +160,7 @@ class LinkLoop:
             self._beat_ns = max(self._beat_ns, self._clock.mono_ns() + int(wait * _NS))
             self.unreachable = True
             _log.info("link: beat: %s", error)
+            self._look_for_another_identity()
             return
         except GatewayRefused as error:
             self._stop_or_log("beat", error)
@@ -177,7 +185,11 @@ class LinkLoop:
             except (Refused, OSError) as error:
                 _log.error("link: desired state not taken: %s", error)
         for raw in reply.tasks:
-            task = self._gate.judge(raw)
+            try:
+                task = self._gate.judge(raw)
+            except OSError as error:
+                _log.error("link: a task waits, its journal cannot be written: %s", error)
+                return
             if task is not None:
                 self._hooks.task(task)
 
@@ -217,6 +229,15 @@ class LinkLoop:
         _log.info("link: a new identity is on disk")
         self._adopt(other)
         return 0.0
+
+    def _look_for_another_identity(self) -> None:
+        """An expired certificate looks like no answer: enrolling anew must mend it."""
+        other = self._hooks.identity_changed(self.identity)
+        if other is not None:
+            _log.info("link: a new identity is on disk")
+            self._adopt(other)
+        elif self._clock.wall_ns() > self.identity.expires_ns():
+            _log.error("link: the certificate has expired (or the clock is wrong): enrol anew")
 
     def _adopt(self, identity: Identity) -> None:
         gateway = self._hooks.connect(identity)

@@ -41,6 +41,7 @@ from hauberk.schema.link import Beat, Desired, LedgerEntry, Resources
 FACTS_EVERY_NS = 300_000_000_000
 MEMORY_EVERY_NS = 30_000_000_000
 STOP_S = 10.0
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _log = logging.getLogger(__name__)
 
 
@@ -142,6 +143,7 @@ class Agent:
         _log.info("agent %s runs, instance %s", self._identity.ids.agent, self._instance)
         self.stop.wait()
         self._spool.wake()
+        self._link.abort()
         self._background.ask(None)
         left = supervisor.join(STOP_S)
         if left:
@@ -260,6 +262,7 @@ def run(settings: AgentSettings) -> int:
         Conflict: another agent runs on this folder.
         BadInput: state or identity is damaged.
     """
+    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     process.few_arenas()
     private_folder(settings.path)
     identity = identities.load(settings.identity)

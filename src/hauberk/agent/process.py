@@ -91,12 +91,14 @@ class PidFile:
             raise Conflict(
                 f"{path}: another agent runs on this folder; stop it or choose another folder"
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        # Always the same length, never cut: it takes no new room on a full disk.
+        try:
+            os.pwrite(self._descriptor, f"{os.getpid():<15}\n".encode(), 0)
+        except OSError as error:
+            _log.warning("%s: %s", path, error)
 
     def release(self) -> None:
-        """Empty and unlock it."""
-        os.ftruncate(self._descriptor, 0)
+        """Unlock it."""
         os.close(self._descriptor)
 
 

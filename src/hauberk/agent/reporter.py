@@ -21,6 +21,7 @@ from hauberk.schema.asset import Asset, Collection, Problem, Relation, RoleTag
 
 MAX_RELATIONS = 50_000
 RESEND_S = 30
+_FIRST_NS = RESEND_S * 1_000_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +42,7 @@ class Reporter:
         self._epoch = 0
         self._resync = threading.Event()
         self._resent_ns: int | None = None
+        self._pause_ns = _FIRST_NS
         self.snapshot: dict[str, list[Asset]] = {}
 
     def next_epoch(self) -> int:
@@ -55,12 +57,17 @@ class Reporter:
     def resend(self) -> bool:
         """After `full_next`: report every snapshot anew, in full. Whether it was done.
 
-        Not more often than every RESEND_S: a server that asks with each beat costs little.
+        The pause between two doubles while they are asked for again and again.
         """
-        now = self._clock.mono_ns()
-        recent = self._resent_ns is not None and now - self._resent_ns < RESEND_S * 1_000_000_000
-        if not self._resync.is_set() or recent:
+        if not self._resync.is_set():
             return False
+        now = self._clock.mono_ns()
+        if self._resent_ns is not None:
+            since = now - self._resent_ns
+            if since < self._pause_ns:
+                return False
+            calm = since > 8 * self._pause_ns
+            self._pause_ns = _FIRST_NS if calm else min(self._pause_ns * 2, 64 * _FIRST_NS)
         self._resent_ns = now
         self._resync.clear()
         self._digests.clear()

@@ -60,10 +60,11 @@ class TaskGate:
         self._path, self._ids, self._boot, self._clock = path, ids, boot, clock
         self._lock = threading.Lock()
         self._journal = self._read()
-        for entry in self._journal.entries:
-            if entry.started and entry.result is None:
-                self._answer(entry, "failed", "the agent restarted while it ran; send it anew")
-        self._store()
+        interrupted = [e for e in self._journal.entries if e.started and e.result is None]
+        for entry in interrupted:
+            self._answer(entry, "failed", "the agent restarted while it ran; send it anew")
+        if interrupted:
+            self._try_store()
 
     def use(self, ids: Ids) -> None:
         """Go on under a renewed identity."""
@@ -79,27 +80,38 @@ class TaskGate:
         Returns:
             The task to run now; None when it is refused or already answered (the answer is in
             `untold`), still running, or not valid yet (the server sends it again).
+
+        Raises:
+            OSError: the journal cannot be written, so nothing runs; the server sends it again.
         """
         with self._lock:
+            former = msgspec.json.encode(self._journal)
             try:
-                task = open_signed(raw, "task", Task, self._ids)
-            except Refused as error:
-                self._refuse_foreign(raw, str(error))
-                return None
-            entry = self._known(task, raw)
-            if entry is None or entry.started or entry.result is not None:
-                return None
-            reason = self._untimely(task, entry)
-            if reason:
-                self._answer(entry, "refused", reason)
-            elif self._clock.wall_ns() < task.not_before_ns:
-                self._store()
-                return None
-            else:
-                entry.started = True
-                self._journal.highest = max(self._journal.highest, task.sequence)
+                return self._judge(raw)
+            except OSError:
+                self._journal = msgspec.json.decode(former, type=Journal)
+                raise
+
+    def _judge(self, raw: bytes) -> Task | None:
+        try:
+            task = open_signed(raw, "task", Task, self._ids)
+        except Refused as error:
+            self._refuse_foreign(raw, str(error))
+            return None
+        entry = self._known(task, raw)
+        if entry is None or entry.started or entry.result is not None:
+            return None
+        reason = self._untimely(task, entry)
+        if reason:
+            self._answer(entry, "refused", reason)
+        elif self._clock.wall_ns() < task.not_before_ns:
             self._store()
-            return task if entry.started and entry.result is None else None
+            return None
+        else:
+            entry.started = True
+            self._journal.highest = max(self._journal.highest, task.sequence)
+        self._store()
+        return task if entry.started and entry.result is None else None
 
     def expired(self, task: Task) -> bool:
         """Whether its time ran out while it waited; it is answered as refused then."""
@@ -110,7 +122,7 @@ class TaskGate:
             reason = self._untimely(task, entry)
             if reason:
                 self._answer(entry, "refused", reason)
-                self._store()
+                self._try_store()
             return bool(reason)
 
     def finish(self, task_id: str, outcome: Outcome, message: str) -> None:
@@ -119,7 +131,7 @@ class TaskGate:
             entry = self._find(task_id)
             if entry is not None and entry.result is None:
                 self._answer(entry, outcome, message)
-                self._store()
+                self._try_store()
 
     def untold(self) -> list[TaskResult]:
         """Answers that the server does not have yet."""
@@ -132,7 +144,7 @@ class TaskGate:
             entry = self._find(task_id)
             if entry is not None:
                 entry.told = True
-                self._store()
+                self._try_store()
 
     # -- inside the lock -------------------------------------------------------------------------
 
@@ -212,6 +224,13 @@ class TaskGate:
 
     def _store(self) -> None:
         write_atomic(self._path, msgspec.json.encode(self._journal))
+
+    def _try_store(self) -> None:
+        """For what is true already: without room it stays in memory and goes along next time."""
+        try:
+            self._store()
+        except OSError as error:
+            _log.error("%s: %s", self._path, error)
 
     def _read(self) -> Journal:
         if not self._path.exists():

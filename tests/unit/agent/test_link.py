@@ -50,8 +50,13 @@ class Server:
 class OwnIdentity(Identity, frozen=True, kw_only=True):
     due_ns: int = 2**63
 
+    ends_ns: int = 2**63
+
     def rotation_due_ns(self):
         return self.due_ns
+
+    def expires_ns(self):
+        return self.ends_ns
 
 
 @pytest.fixture
@@ -256,3 +261,30 @@ def test_a_failed_rotation_is_tried_again_later(loop, clock, calls, other, me):
     other["rotate"] = None
     run(loop, clock, 130)
     assert 3 <= calls.count("rotate") <= 4
+
+
+def test_an_expired_certificate_is_named_and_enrolling_anew_mends_it(
+    loop, server, clock, me, other, caplog
+):
+    loop.identity = msgspec.structs.replace(me, ends_ns=clock.wall - 1)
+    server.error = Unreachable("handshake failed")
+    loop.turn()
+    assert "expired" in caplog.text
+    other["identity"] = msgspec.structs.replace(me, key=NEW_KEY)
+    run(loop, clock, 60)
+    assert signing.raw_public(loop.identity.key) == signing.raw_public(NEW_KEY)
+
+
+def test_a_task_whose_journal_cannot_be_written_waits(
+    loop, server, sign, task, calls, clock, monkeypatch
+):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    server.reply = BeatReply(tasks=[sign("task", task())])
+    with monkeypatch.context() as patch:
+        patch.setattr("hauberk.agent.tasks.write_atomic", full)
+        loop.turn()
+    assert calls == []
+    run(loop, clock, 6)
+    assert calls == [("task", "task-1")]

@@ -53,7 +53,7 @@ def test_one_agent_per_folder(tmp_path, holder):
     child.wait()
     assert process.running(path) is None
     lock = process.PidFile(path)
-    assert path.read_text() == f"{os.getpid()}\n"
+    assert path.read_text().split() == [str(os.getpid())]
     lock.release()
     assert process.running(path) is None
 

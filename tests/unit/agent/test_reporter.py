@@ -141,6 +141,18 @@ def test_resync_sends_everything_again_but_not_without_pause(
     assert [n for n, _, _ in shape(tables(spool))] == ["relation", "role"]
     reporter.full_next()
     assert not reporter.resend()
+    pauses = []
+    for _ in range(4):
+        waited = 0
+        while not reporter.resend():
+            clock.advance(RESEND_S)
+            waited += 1
+        pauses.append(waited)
+        reporter.full_next()
+    assert pauses == [1, 2, 4, 8]
+    clock.advance(RESEND_S * 1000)
+    assert reporter.resend()
+    reporter.full_next()
     clock.advance(RESEND_S)
     assert reporter.resend()
 

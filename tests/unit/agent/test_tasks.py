@@ -156,3 +156,23 @@ def test_a_new_agent_id_starts_its_own_journal(gate, sign, task, ids):
     g.judge(sign("task", task(sequence=9)))
     g.use(msgspec.structs.replace(ids, agent="a2"))
     assert g.judge(sign("task", task(id="n", agent="a2", sequence=1))) is not None
+
+
+def test_without_room_for_the_journal_nothing_runs_and_nothing_is_forgotten(
+    gate, sign, task, monkeypatch, caplog
+):
+    g = gate()
+    g.judge(sign("task", task(id="running")))
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hauberk.agent.tasks.write_atomic", full)
+        with pytest.raises(OSError, match="No space"):
+            g.judge(sign("task", task(sequence=2)))
+        g.finish("running", "done", "ok")
+        gate()
+    assert "No space" in caplog.text
+    assert g.judge(sign("task", task(sequence=2))) is not None
+    assert [r.task for r in g.untold()] == ["running"]

@@ -120,7 +120,7 @@ class Sender:
                 self.stop(error.refusal.message)
                 return Step("stopped", LONGEST_WAIT_S, self.refusal)
             self._set_aside(item, error.refusal.message)
-            self._spool.done(item)
+            self._spool.give_up(item, error.refusal.message)
             return Step("sent", 0.0, error.refusal.message)
         self.in_doubt = False
         self._backoff.succeeded()

@@ -173,6 +173,12 @@ class Spool:
                 segment.done()
                 self._collect()
 
+    def give_up(self, item: Item, reason: str) -> None:
+        """`item` was refused for good: forget it and count its rows as lost."""
+        self.done(item)
+        with self._lock:
+            self._lose(item.lane, item.rows, item.wall_ns, item.wall_ns, f"refused: {reason}")
+
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something is put in, or `wake`, at most `timeout_s` seconds.
 

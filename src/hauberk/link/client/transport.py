@@ -8,6 +8,8 @@ server closed meanwhile is opened anew and the call sent once more.
 from __future__ import annotations
 
 import http.client
+import logging
+import socket
 import ssl
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +35,7 @@ DEFAULT_TIMEOUT_S = 30.0
 T = TypeVar("T")
 _refusal = msgspec.msgpack.Decoder(Refusal)
 _encoder = msgspec.msgpack.Encoder()
+_log = logging.getLogger(__name__)
 
 
 class GatewayRefused(Refused):
@@ -63,6 +66,7 @@ class Channel:
         self._host, self._port = parts.hostname, parts.port or 443
         self._context, self._timeout = context, timeout_s
         self._connection: http.client.HTTPSConnection | None = None
+        self._aborted = False
 
     def call(self, method: str, path: str, body: bytes = b"") -> bytes:
         """One exchange; the body of a 2xx answer.
@@ -77,7 +81,7 @@ class Channel:
             return self._exchange(method, path, body)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             self.close()
-            if not reused:
+            if not reused or self._aborted:
                 raise Unreachable(f"{self.url} closed the connection: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -93,6 +97,17 @@ class Channel:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def abort(self) -> None:
+        """From another thread, when all ends: the call in progress ends as Unreachable."""
+        self._aborted = True
+        connection = self._connection
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError as error:
+                _log.debug("link: nothing to abort: %s", error)
 
     def _exchange(self, method: str, path: str, body: bytes) -> bytes:
         if self._connection is None:
@@ -179,6 +194,10 @@ class Transport:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+
+    def abort(self) -> None:
+        """From another thread: a call in progress ends as Unreachable."""
+        self._channel.abort()
 
     def _post(self, path: str, body: bytes, kind: type[T]) -> T:
         return decode_reply(self._channel.call("POST", path, body), kind, path)

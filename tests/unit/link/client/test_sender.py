@@ -100,6 +100,8 @@ def test_a_batch_that_can_never_pass_is_set_aside_with_the_reason(spool, server,
     assert kept.read_bytes() == b"bad"
     assert kept.with_suffix(".reason").read_text() == "drop it"
     assert sender.set_aside_rows == 3
+    assert spool.take_losses().events == 3
+    assert "refused: drop it" in spool.take_losses().reason
 
 
 def test_the_quarantine_is_bounded(spool, server, sender, tmp_path, clock):

@@ -1,5 +1,6 @@
 import socket
 import ssl
+import threading
 
 import msgspec
 import pytest
@@ -126,3 +127,30 @@ def test_only_https_and_only_matching_files(identity, tmp_path):
     (other / "key.pem").write_bytes(identity.key_file.read_bytes()[:-40])
     with pytest.raises(BadInput, match="enrol anew"):
         Transport(msgspec.structs.replace(identity, folder=other, key=key))
+
+
+def test_a_call_in_progress_can_be_ended_from_another_thread(transport, gateway):
+    inside, release, outcome = threading.Event(), threading.Event(), []
+
+    def slow(body, _peer):
+        if body == b"slow":
+            inside.set()
+            release.wait(30)
+        return 200, pack(BatchReply(sequence=1))
+
+    def call():
+        try:
+            transport.batch(b"slow")
+        except Unreachable as error:
+            outcome.append(error)
+
+    gateway.routes["POST", "/v1/batch"] = slow
+    transport.batch(b"first")
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert inside.wait(30)
+    transport.abort()
+    thread.join(30)
+    release.set()
+    assert len(outcome) == 1
+    assert [c[2] for c in gateway.calls] == [b"first", b"slow"]
