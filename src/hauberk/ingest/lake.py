@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from hauberk.errors import BadWire
+from hauberk.errors import BadWire, Temporary
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.receive import batch_of
@@ -20,6 +21,8 @@ from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
 CONSUMER = "lake"
 MAX_ITEMS, MAX_BYTES = 512, 8 * 1024 * 1024
 FLUSH_NS, FLUSH_ROWS, FLUSH_BYTES = 1_500_000_000, 100_000, 32 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -95,6 +98,11 @@ class LakeConsumer:
                 self._add(item, table)
             except BadWire as error:
                 self._poison.keep(item, CONSUMER, table.name, str(error))
+            except Temporary:
+                raise
+            except Exception as error:  # noqa: BLE001  one batch must not stop the consumer
+                _log.exception("lake: %s of batch %d", table.name, item.sequence)
+                self._poison.keep(item, CONSUMER, table.name, f"{type(error).__name__}: {error}")
 
     def _add(self, item: InboxItem, table: Table) -> None:
         group = self._groups.get((item.tenant, table.name))

@@ -104,7 +104,7 @@ def _lists(column: Column, rows: int, validity: Any) -> Any:
     offsets = pa.py_buffer(lists.offsets)
     if len(lists.offsets) != (rows + 1) * 4:
         raise ValueError(f"{len(lists.offsets)} offset bytes for {rows} rows")
-    values = pa.ListArray.from_buffers(LIST, rows, [validity, offsets], children=[items])
+    values = pa.Array.from_buffers(LIST, rows, [validity, offsets], children=[items])
     values.validate(full=True)
     if lists.offsets[:4] != b"\0\0\0\0" or int.from_bytes(lists.offsets[-4:], "little") != len(
         items
@@ -120,7 +120,7 @@ def _text(strings: Strings) -> Any:
     if int.from_bytes(strings.offsets[-4:], "little") != len(strings.blob):
         raise ValueError("string offsets do not span the blob")
     buffers = [None, pa.py_buffer(strings.offsets), pa.py_buffer(strings.blob)]
-    words = pa.StringArray.from_buffers(pa.string(), count, buffers)
+    words = pa.Array.from_buffers(pa.string(), count, buffers)
     words.validate(full=True)
     if strings.width == 0:
         return words

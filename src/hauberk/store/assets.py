@@ -6,6 +6,7 @@ Times are the server's (received): clocks of workloads lie.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 
 from hauberk.errors import BadWire
 from hauberk.link import rows as kinds
@@ -34,6 +36,7 @@ _CHUNK = 400
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Rows = list[dict[str, Any]]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,13 @@ class Assets:
                             fresh = _apply(db, batch, table)
                     except BadWire as error:
                         done.poison.append((batch, table, str(error)))
+                        continue
+                    except OperationalError:
+                        raise
+                    except Exception as error:  # noqa: BLE001  one table must not stop all
+                        _log.exception("state: %s of workload %s", table.name, batch.workload)
+                        reason = f"{type(error).__name__}: {error}"
+                        done.poison.append((batch, table, reason))
                         continue
                     if fresh:
                         changes = self._publishable(fresh)
