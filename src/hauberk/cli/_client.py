@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from hauberk.cli import _data
-from hauberk.errors import Forbidden, Permanent, Unauthenticated, Unreachable
+from hauberk.errors import BadInput, Forbidden, Permanent, Unauthenticated, Unreachable
 from hauberk.schema.view import Failure
 
 T = TypeVar("T")
@@ -32,36 +32,30 @@ class Client:
     """
 
     def __init__(self, data: Path | None = None, *, tenant: str | None = None) -> None:
-        url = os.environ.get("HAUBERK_URL")
-        headers: dict[str, str] = {}
-        if url:
+        self._headers: dict[str, str] = {}
+        self._socket: str | None = None
+        self._trust: ssl.SSLContext | bool = True
+        if url := os.environ.get("HAUBERK_URL"):
             token = os.environ.get("HAUBERK_TOKEN")
             if not token:
                 raise Unauthenticated(
-                    "HAUBERK_URL is set but HAUBERK_TOKEN is not: make one in "
-                    "the console under Settings, or with `hauberk tokens new`"
+                    "HAUBERK_URL is set but HAUBERK_TOKEN is not: make one in the console under "
+                    "Settings, or with `hauberk tokens new` on the server"
                 )
-            headers["Authorization"] = f"Bearer {token}"
-            self.where = url
-            self._http = httpx.Client(
-                base_url=url.rstrip("/"), headers=headers, timeout=60, verify=_trust()
-            )
+            self._headers["Authorization"] = f"Bearer {token}"
+            self._base = self.where = url.rstrip("/")
+            if ca := os.environ.get("HAUBERK_CA"):
+                self._trust = _trust(ca)
             return
         socket = _data.socket_path(_data.data_dir(data))
-        self.where = str(socket)
+        self._base, self.where, self._socket = "http://local", str(socket), str(socket)
         if not socket.exists():
             raise Unreachable(
                 f"no server here ({socket} is missing): start it with `hauberk up`, "
                 "or set HAUBERK_URL and HAUBERK_TOKEN"
             )
         if tenant:
-            headers["X-Hauberk-Tenant"] = tenant
-        self._http = httpx.Client(
-            base_url="http://local",
-            headers=headers,
-            timeout=60,
-            transport=httpx.HTTPTransport(uds=str(socket)),
-        )
+            self._headers["X-Hauberk-Tenant"] = tenant
 
     def get(self, path: str, kind: type[T], **params: Any) -> T:
         """GET and decode."""
@@ -70,10 +64,7 @@ class Client:
     def send(self, method: str, path: str, kind: type[T], body: msgspec.Struct | None = None) -> T:
         """Any other method, with a Struct as the body."""
         content = msgspec.json.encode(body) if body is not None else None
-        reply = self._send(
-            method, path, content=content, headers={"Content-Type": "application/json"}
-        )
-        return self._decode(reply, kind)
+        return self._decode(self._send(method, path, content=content), kind)
 
     def delete(self, path: str) -> None:
         """DELETE."""
@@ -96,9 +87,22 @@ class Client:
             if not cursor or left == 0:
                 return
 
-    def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict[str, Any] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        headers = self._headers | ({"Content-Type": "application/json"} if content else {})
+        transport = httpx.HTTPTransport(uds=self._socket, verify=self._trust)
         try:
-            reply = self._http.request(method, _BASE + path, **kwargs)
+            # One connection a request: a command makes few, and none is left open.
+            with httpx.Client(transport=transport, base_url=self._base, timeout=60) as http:
+                reply = http.request(
+                    method, _BASE + path, params=params, content=content, headers=headers
+                )
         except httpx.HTTPError as error:
             raise Unreachable(f"{self.where} does not answer: {error}") from error
         if reply.is_success:
@@ -121,9 +125,11 @@ def _clean(params: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in params.items() if v is not None}
 
 
-def _trust() -> ssl.SSLContext | bool:
-    ca = os.environ.get("HAUBERK_CA")
-    return ssl.create_default_context(cafile=ca) if ca else True
+def _trust(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise BadInput(f"no CA certificate can be read: {error}", source=ca) from error
 
 
 def _failure(reply: httpx.Response) -> Exception:

@@ -34,7 +34,7 @@ def build() -> App:
 def main() -> None:
     """Run the command line and exit."""
     try:
-        code = build()(exit_on_error=False, print_error=True)
+        code = build()(sys.argv[1:], exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(USAGE)
     except HauberkError as error:
