@@ -39,6 +39,16 @@ def test_from_engines_down_nothing_opens_files_or_asks_the_clock():
     assert not found, found
 
 
+def test_from_engines_down_urllib_only_quotes():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line}"
+        for path in sources(*PURE)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if "urllib" in line and "urllib.parse" not in line
+    ]
+    assert not found, found
+
+
 def test_the_banned_call_search_finds_one():
     assert list(banned(ast.parse("x = open('/etc/passwd')\ny = datetime.now()"))) == [
         (1, "open"),
