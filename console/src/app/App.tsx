@@ -20,8 +20,8 @@ export function App() {
   const dark = useDark();
   const { language } = usePrefs();
   const { i18n } = useTranslation();
-  const theme = useMemo(() => themeConfig(dark), [dark]);
-  useLayoutEffect(() => applyPalette(dark), [dark]);
+  const theme = useMemo(() => themeConfig(dark, language), [dark, language]);
+  useLayoutEffect(() => applyPalette(dark, language), [dark, language]);
   useEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
     void i18n.changeLanguage(language);

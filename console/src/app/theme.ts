@@ -1,6 +1,7 @@
 /** The palette, once: antd's tokens and the CSS variables of styles.css are made from it. */
 
 import { theme as antd, type ThemeConfig } from "antd";
+import type { Language } from "./prefs";
 
 interface Palette {
   page: string;
@@ -62,20 +63,24 @@ const DARK: Palette = {
   hatch: "#273140",
 };
 
-const SANS =
-  'Inter, "Segoe UI", "Helvetica Neue", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", ' +
-  '"Noto Sans SC", system-ui, "Liberation Sans", sans-serif';
+// Of this machine only, nothing is fetched. English comes from a Latin face first: CJK faces draw
+// quotes and dots at full width.
+const CJK = '"PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC"';
+const SANS: Record<Language, string> = {
+  en: `Inter, "Segoe UI", "Helvetica Neue", Roboto, "Noto Sans", "Liberation Sans", system-ui, ${CJK}, sans-serif`,
+  zh: `Inter, "Segoe UI", "Helvetica Neue", ${CJK}, system-ui, sans-serif`,
+};
 const MONO =
   'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Consolas, "DejaVu Sans Mono", ' +
   '"Noto Sans Mono CJK SC", monospace';
 
-export function themeConfig(dark: boolean): ThemeConfig {
+export function themeConfig(dark: boolean, language: Language): ThemeConfig {
   const p = dark ? DARK : LIGHT;
   return {
     algorithm: dark ? antd.darkAlgorithm : antd.defaultAlgorithm,
-    cssVar: { key: dark ? "hb-dark" : "hb-light" },
+    cssVar: { key: `hb-${dark ? "dark" : "light"}-${language}` },
     token: {
-      fontFamily: SANS,
+      fontFamily: SANS[language],
       fontFamilyCode: MONO,
       fontSize: 13,
       borderRadius: 5,
@@ -120,12 +125,12 @@ export function themeConfig(dark: boolean): ThemeConfig {
 }
 
 /** Hand the palette to styles.css and tell the browser which scheme its own parts use. */
-export function applyPalette(dark: boolean): void {
+export function applyPalette(dark: boolean, language: Language): void {
   const root = document.documentElement;
   for (const [name, value] of Object.entries(dark ? DARK : LIGHT)) {
     root.style.setProperty(`--${name.replace(/[A-Z0-9]/g, (c) => `-${c.toLowerCase()}`)}`, value as string);
   }
-  root.style.setProperty("--sans", SANS);
+  root.style.setProperty("--sans", SANS[language]);
   root.style.setProperty("--mono", MONO);
   root.style.colorScheme = dark ? "dark" : "light";
   root.dataset.theme = dark ? "dark" : "light";

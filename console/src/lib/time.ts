@@ -43,9 +43,11 @@ export function clock(ms: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** `1d 2h`, `3m 20s`, `0.4s`. */
+/** `1d 2h`, `3m 20s`, `2.5s`, `400 ms`, `30 µs`. */
 export function duration(seconds: number): string {
-  if (seconds < 1) return `${Number(seconds.toPrecision(2))}s`;
+  if (seconds === 0) return "0";
+  if (seconds < 0.001) return `${Math.max(1, Math.round(seconds * 1e6))} µs`;
+  if (seconds < 1) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
   if (seconds < 60) return `${Math.round(seconds * 10) / 10}s`;
   const parts: [number, string][] = [
     [86400, "d"],

@@ -14,6 +14,25 @@ export function ClassTiles({ classes, language }: { classes: ClassState[]; langu
       {classes.map((one) => (
         <Tile key={one.id} group={one} language={language} />
       ))}
+      <Legend />
+    </div>
+  );
+}
+
+const STATES = ["assessed", "partial", "error", "not_assessed", "not_collected"] as const;
+
+function Legend() {
+  const { t } = useTranslation();
+  return (
+    <div className="tile tile-legend">
+      <span className="tile-title">{t("tile.legend")}</span>
+      <ul>
+        {STATES.map((state) => (
+          <li key={state}>
+            <span className={`cell cell-${state}`} aria-hidden="true" /> {t(`state.${state}`)}
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }

@@ -21,10 +21,10 @@ export function PageHead({ title, tab, crumbs = [], sub, actions }: Props) {
       <div className="page-title">
         {crumbs.length > 0 && (
           <nav className="crumbs" aria-label="breadcrumb">
-            {crumbs.map((crumb) => (
+            {crumbs.map((crumb, index) => (
               <span key={crumb.to}>
+                {index > 0 && <span aria-hidden="true"> / </span>}
                 <Link to={crumb.to}>{crumb.label}</Link>
-                <span aria-hidden="true"> / </span>
               </span>
             ))}
           </nav>

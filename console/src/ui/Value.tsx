@@ -75,12 +75,16 @@ export function titleOf([en = "", zh = en]: readonly string[], language: Languag
   return display(language === "zh" ? zh : en);
 }
 
-const WIDTHS: Record<string, number> = { int: 104, float: 96, bool: 84, list: 240, str: 168 };
+const WIDTHS: Record<string, number> = { int: 104, float: 96, bool: 76, list: 220, str: 150 };
 
 function widthOf(column: Column): number {
-  if (/path|exe|argv|cmdline|command|description/.test(column.name)) return 280;
+  if (column.kind === "bool") return 76;
+  if (column.kind === "int" && PLAIN_NUMBER.test(column.name)) return 88;
+  if (isCommand(column.name) || /command|description|options/.test(column.name)) return 420;
+  if (/path|exe|dir|file|target/.test(column.name)) return 220;
   if (/hash|sha256|purl|digest/.test(column.name)) return 240;
-  if (/version|arch|state|protocol|direction|kind|type|user|owner/.test(column.name)) return 128;
+  if (/arch|state|protocol|direction|kind|type|user|owner|manager/.test(column.name)) return 104;
+  if (/address|_ip$/.test(column.name)) return 190;
   return WIDTHS[column.kind] ?? 160;
 }
 

@@ -64,10 +64,10 @@ function List() {
     return Promise.resolve(known.filter(Boolean).map((value) => ({ value, count: -1 })));
   };
   const columns: Col<AgentView>[] = [
-    { id: "state", title: t("field.state"), width: 110, sortable: true, render: (row) => <AgentState state={row.state} /> },
-    { id: "hostname", title: t("field.hostname"), width: 180, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
-    { id: "last_beat_ms", title: t("agents.lastBeat"), width: 110, sortable: true, render: (row) => <Age ms={row.last_beat_ms} /> },
-    { id: "tier", title: t("field.tier"), width: 130, render: (row) => <TierTag tier={row.sensor?.tier} /> },
+    { id: "state", title: t("field.state"), width: 96, sortable: true, render: (row) => <AgentState state={row.state} /> },
+    { id: "hostname", title: t("field.hostname"), width: 150, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
+    { id: "last_beat_ms", title: t("agents.lastBeat"), width: 100, sortable: true, render: (row) => <Age ms={row.last_beat_ms} /> },
+    { id: "tier", title: t("field.tier"), width: 110, render: (row) => <TierTag tier={row.sensor?.tier} /> },
     {
       id: "lost",
       title: t("workload.eventsLost"),
@@ -75,11 +75,11 @@ function List() {
       align: "right",
       render: (row) => (row.sensor ? <span className={row.sensor.lost ? "bad-text" : undefined}>{count(row.sensor.lost)}</span> : "–"),
     },
-    { id: "version", title: t("field.version"), width: 120, sortable: true, render: (row) => <Text value={row.version} /> },
+    { id: "version", title: t("field.version"), width: 90, sortable: true, render: (row) => <Text value={row.version} /> },
     {
       id: "memory",
       title: t("agents.memory"),
-      width: 110,
+      width: 92,
       align: "right",
       render: (row) => (row.resources ? bytes(row.resources.private_bytes) : "–"),
     },
@@ -94,10 +94,10 @@ function List() {
           <span className="warn-text">{t("agents.behind", { have: row.acknowledged_version, want: row.desired_version })}</span>
         ),
     },
-    { id: "certificate", title: t("agents.certificate"), width: 130, render: (row) => (row.certificate_expires_ms ? <Until ms={row.certificate_expires_ms} /> : "–") },
-    { id: "site", title: t("field.site"), width: 100, render: (row) => <Text value={row.site || "–"} /> },
-    { id: "enrolled_ms", title: t("agents.enrolled"), width: 120, render: (row) => <Age ms={row.enrolled_ms} /> },
-    ...(admin ? [{ id: "act", title: t("field.actions"), width: 100, render: (row: AgentView) => (row.state === "revoked" ? null : <Revoke agent={row} />) }] : []),
+    { id: "certificate", title: t("agents.certificate"), width: 96, render: (row) => (row.certificate_expires_ms ? <Until ms={row.certificate_expires_ms} /> : "–") },
+    ...(admin ? [{ id: "act", title: t("field.actions"), width: 92, render: (row: AgentView) => (row.state === "revoked" ? null : <Revoke agent={row} />) }] : []),
+    { id: "enrolled_ms", title: t("agents.enrolled"), width: 104, sortable: true, render: (row) => <Age ms={row.enrolled_ms} /> },
+    { id: "site", title: t("field.site"), width: 90, sortable: true, render: (row) => <Text value={row.site || "–"} /> },
   ];
   const refused = list.query.error instanceof ApiError && list.query.error.status === 400 ? list.query.error : null;
   return (

@@ -82,9 +82,11 @@ function assessed(data: Data): number {
 function changeNote(data: Data, t: TFunction): string | undefined {
   const changes = data.changes_24h;
   if (!changes) return undefined;
-  return (["added", "changed", "removed"] as const)
-    .map((kind) => `${t(`change.${kind}`)} ${count(changes[kind] ?? 0)}`)
-    .join(" · ");
+  return t("kpi.changesNote", {
+    added: count(changes.added ?? 0),
+    changed: count(changes.changed ?? 0),
+    removed: count(changes.removed ?? 0),
+  });
 }
 
 interface KpiProps {

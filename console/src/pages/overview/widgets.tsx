@@ -1,6 +1,7 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { EventRow } from "@/api/types";
+import { quote } from "@/lib/filter";
 import { count } from "@/lib/format";
 import { stamp } from "@/lib/time";
 import { link } from "@/lib/url";
@@ -38,6 +39,7 @@ export function Tiers({ tiers }: { tiers: Record<string, number> }) {
     label: <span title={t(`tier.${id}.long`)}>{t(`tier.${id}.short`)}</span>,
     count: tiers[id] ?? 0,
     tone: TIER_TONE[id] ?? "idle",
+    to: link("/agents", { q: `tier = ${id}` }),
   }));
   if (!shares.some((share) => share.count)) return <Empty unlit title={t("overview.noTiers")}>{t("overview.noTiersWhy")}</Empty>;
   return <ShareBar shares={shares} label={t("overview.tiers")} />;
@@ -78,10 +80,12 @@ export function Roles({ roles }: { roles: Record<string, number> }) {
   const list = Object.entries(roles).sort((a, b) => b[1] - a[1]);
   if (!list.length) return <Empty title={t("overview.noRoles")}>{t("overview.noRolesText")}</Empty>;
   return (
-    <ul className="chips roles">
+    <ul className="roles">
       {list.map(([role, number]) => (
-        <li key={role} className="chip">
-          <Text value={role} /> <b>{count(number)}</b>
+        <li key={role}>
+          <Link className="chip" to={link("/workloads", { q: `role = ${quote(role, "list")}` })}>
+            <Text value={role} /> <b>{count(number)}</b>
+          </Link>
         </li>
       ))}
     </ul>

@@ -75,11 +75,11 @@ function Warning() {
       <Alert type="info" showIcon title={t("cert.compare")} />
       <h3>{t("cert.trustTitle")}</h3>
       <p>{t("cert.trustText")}</p>
-      <Copyable label={t("cert.trustTitle")} text="sudo cp DATA/keys/ca.pem /usr/local/share/ca-certificates/hauberk.crt && sudo update-ca-certificates" />
+      <Copyable label={t("cert.trustTitle")} text="sudo cp ca.pem /usr/local/share/ca-certificates/hauberk.crt && sudo update-ca-certificates" />
       <p>{t("cert.trustBrowser")}</p>
       <h3>{t("cert.bringTitle")}</h3>
       <p>{t("cert.bringText")}</p>
-      <Copyable label={t("cert.bringTitle")} text="hauberk server --tls-cert FULLCHAIN.pem --tls-key KEY.pem" />
+      <Copyable label={t("cert.bringTitle")} text="HAUBERK_TLS_CERT=/etc/hauberk/chain.pem HAUBERK_TLS_KEY=/etc/hauberk/key.pem hauberk up" />
     </div>
   );
 }

@@ -149,7 +149,7 @@ function SensorPanel({ agent }: { agent: AgentView | undefined }) {
             <Fact label={t("field.version")}>
               <Text value={agent.version} />
             </Fact>
-            <Fact label={t("workload.skew")}>{agent.skew_ms == null ? "–" : `±${count(agent.skew_ms)} ms`}</Fact>
+            <Fact label={t("workload.skew")}>{agent.skew_ms == null ? "–" : `±${count(Math.abs(agent.skew_ms))} ms`}</Fact>
             <Fact label={t("agents.certificate")}>{agent.certificate_expires_ms ? <Until ms={agent.certificate_expires_ms} /> : "–"}</Fact>
           </dl>
         </>

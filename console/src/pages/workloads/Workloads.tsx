@@ -33,17 +33,17 @@ export default function Workloads() {
       data(client.GET("/api/v1/workloads", { params: { query: { filter: filter || undefined, sort: sort || undefined, cursor, limit: 100 } } })),
     { refetchMs: 10_000 },
   );
-  const fields: FilterField[] = (["hostname", "os", "kernel", "arch", "kind", "site"] as const).map((name) => ({
-    name,
-    kind: "str",
-    title: t(`field.${name}`),
-  }));
+  const fields: FilterField[] = [
+    ...(["hostname", "os", "kernel", "arch", "kind", "site"] as const).map((name) => ({ name, kind: "str" as const, title: t(`field.${name}`) })),
+    { name: "role", kind: "list", title: t("workload.roles") },
+    { name: "addresses", kind: "list", title: t("field.addresses") },
+  ];
   const columns: Col<WorkloadView>[] = [
-    { id: "hostname", title: t("field.hostname"), width: 190, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
+    { id: "hostname", title: t("field.hostname"), width: 150, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
     { id: "agent", title: t("field.agent"), width: 110, render: (row) => { const agent = currentAgent(row.agents ?? []); return agent ? <AgentState state={agent.state} /> : "–"; } },
-    { id: "tier", title: t("field.tier"), width: 130, render: (row) => <TierTag tier={currentAgent(row.agents ?? [])?.sensor?.tier} /> },
-    { id: "os", title: t("field.os"), width: 170, render: (row) => <Text value={`${row.facts.os} ${row.facts.os_version}`.trim() || "–"} /> },
-    { id: "kernel", title: t("field.kernel"), width: 150, render: (row) => <Text value={row.facts.kernel || "–"} /> },
+    { id: "tier", title: t("field.tier"), width: 110, render: (row) => <TierTag tier={currentAgent(row.agents ?? [])?.sensor?.tier} /> },
+    { id: "os", title: t("field.os"), width: 120, render: (row) => <Text value={`${row.facts.os} ${row.facts.os_version}`.trim() || "–"} /> },
+    { id: "kernel", title: t("field.kernel"), width: 140, render: (row) => <Text value={row.facts.kernel || "–"} /> },
     { id: "kind", title: t("field.machine"), width: 100, render: (row) => t(`machine.${row.facts.kind}`) },
     {
       id: "roles",
