@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +146,10 @@ hb_sensor *hb_open(const char *path, uint32_t ring_bytes, uint64_t wake_bytes, c
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	if (set_up(s, path, ring_bytes, wake_bytes, why, why_size)) {
 		hb_close(s);
-		return NULL;
+		s = NULL;
 	}
+	/* Relocating takes the kernel's whole BTF: some 15 MB that nothing needs any more. */
+	malloc_trim(0);
 	return s;
 }
 

@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from hauberk.errors import BadWire, Unsupported
@@ -32,6 +33,8 @@ _EVENT = struct.Struct("=IIQ")
 _FOUR = struct.Struct("=4I")
 _TWO = struct.Struct("=2I")
 _EXIT = struct.Struct("=4I")
+_ANSWER = struct.Struct("=IIQI")
+ANSWER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,15 @@ def parse(data: bytes) -> list[Message]:
             raise _bad(f"the kernel sent message type {kind}")
         at += (size + 3) & ~3
     return found
+
+
+def answer(data: bytes, ack: int) -> int | None:
+    """Errno (0: granted) of the kernel's answer to the request numbered `ack` - 1, else None."""
+    if len(data) < _NLMSG.size + _CN.size + _EVENT.size + 4:
+        return None
+    _, _, _, found, _, _ = _CN.unpack_from(data, _NLMSG.size)
+    what, _, _, error = _ANSWER.unpack_from(data, _NLMSG.size + _CN.size)
+    return int(error) if what == 0 and found == ack else None
 
 
 def _bad(what: str) -> BadWire:
@@ -113,12 +125,14 @@ class ProcConnector:
             raise Unsupported(f"proc connector: {error.strerror}; kernel without it?") from error
         try:
             self._grow()
-            self._socket.setblocking(False)  # noqa: FBT003
             self._socket.bind((0, CN_IDX_PROC))
             self._say(LISTEN_ON)
+            self._await_answer()
+            self._socket.setblocking(False)  # noqa: FBT003
         except OSError as error:
             self._socket.close()
-            raise Unsupported(f"proc connector: {error.strerror}; run as root") from error
+            why = error.strerror or "no answer (in a container or user namespace?)"
+            raise Unsupported(f"proc connector: {why}; run as root of the machine") from error
 
     def _grow(self) -> None:
         try:
@@ -126,9 +140,23 @@ class ProcConnector:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
 
+    def _await_answer(self) -> None:
+        """Raises OSError when the kernel refuses; from a foreign namespace it stays silent."""
+        end = time.monotonic() + ANSWER_S
+        while True:
+            self._socket.settimeout(max(0.01, end - time.monotonic()))
+            data, sender = self._socket.recvfrom(8192)
+            error = answer(data, os.getpid() + 1) if sender[0] == 0 else None
+            if error is not None:
+                if error:
+                    raise OSError(error, os.strerror(error))
+                return
+            if time.monotonic() >= end:
+                raise TimeoutError
+
     def _say(self, operation: int) -> None:
         body = struct.pack("=I", operation)
-        message = _CN.pack(CN_IDX_PROC, CN_VAL_PROC, 0, 0, len(body), 0) + body
+        message = _CN.pack(CN_IDX_PROC, CN_VAL_PROC, 0, os.getpid(), len(body), 0) + body
         head = _NLMSG.pack(_NLMSG.size + len(message), NLMSG_DONE, 0, 0, os.getpid())
         self._socket.send(head + message)
 
@@ -189,9 +217,9 @@ class ProcConnector:
     def _exec(self, pid: int, mono_ns: int, batch: Batch) -> None:
         state = self._state
         before = state.processes.get(pid)
-        process = state.procfs.process(pid)
-        # An argument area that is empty, or gone with its process, was not seen.
-        area = (state.procfs.cmdline(pid) or b"") if process is not None else b""
+        # The arguments first: they are gone the soonest. None seen counts as truncated.
+        area = state.procfs.cmdline(pid) or b""
+        process = state.procfs.process(pid, area)
         if process is None:
             process = Process(pid, mono_ns)
             if before is not None:

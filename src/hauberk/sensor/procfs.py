@@ -106,8 +106,11 @@ class ProcFs:
         """The argument area as it is now."""
         return self._read(f"{pid}/cmdline")
 
-    def process(self, pid: int) -> Process | None:
-        """One process, None when it is gone (a kernel thread has no exe and no argv)."""
+    def process(self, pid: int, area: bytes | None = None) -> Process | None:
+        """One process, None when it is gone (a kernel thread has no exe and no argv).
+
+        `area` is its argument area when that was read before.
+        """
         stat = self._read(f"{pid}/stat")
         if stat is None:
             return None
@@ -115,7 +118,9 @@ class ProcFs:
         exe = (self._link(f"{pid}/exe") or "").removesuffix(_DELETED)
         uid, gid = self._ids(pid)
         process = Process(pid, start_ns, ppid, uid, gid, name, from_bytes(os.fsencode(exe)))
-        process.keep_arguments(records.argv(self.cmdline(pid) or b""), truncated=False)
+        if area is None:
+            area = self.cmdline(pid) or b""
+        process.keep_arguments(records.argv(area), truncated=False)
         return process
 
     def _ids(self, pid: int) -> tuple[int, int]:

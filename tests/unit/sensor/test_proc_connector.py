@@ -24,6 +24,12 @@ def datagram(what, *ids, cpu=0, sequence=0, mono=SECOND, kind=3, index=1):
     return struct.pack("=IHHII", 16 + len(cn), kind, 0, 0, 0) + cn
 
 
+def answered(ack, error):
+    body = struct.pack("=IIQI", 0, 0, SECOND, error) + bytes(20)
+    cn = struct.pack("=IIIIHH", 1, 1, 0, ack, len(body), 0) + body
+    return struct.pack("=IHHII", 16 + len(cn), 3, 0, 0, 0) + cn
+
+
 def test_parse_kinds():
     (fork,) = parse(datagram(FORK, 1, 1, 7, 7, sequence=3, cpu=1))
     assert (fork.kind, fork.ids, fork.sequence, fork.cpu) == (FORK, (1, 1, 7, 7), 3, 1)
@@ -67,6 +73,8 @@ class FakeSocket:
 
     def __init__(self):
         self.waiting = []
+        self.error = 0
+        self.silent = False
         self.sent = []
         self.open = True
 
@@ -79,8 +87,17 @@ class FakeSocket:
     def bind(self, _):
         pass
 
+    def settimeout(self, _):
+        pass
+
     def send(self, data):
         self.sent.append(data)
+        ack = struct.unpack_from("=I", data, 16 + 12)[0] + 1
+        # Someone else's answer and another event come first.
+        self.waiting += [(answered(ack + 7, 1), KERNEL), (datagram(FORK, 1, 1, 2, 2), KERNEL)]
+        self.waiting += [(answered(ack, 0), SOMEONE)]
+        if not self.silent:
+            self.waiting.append((answered(ack, self.error), KERNEL))
 
     def fileno(self):
         return 3 if self.open else -1
@@ -90,7 +107,7 @@ class FakeSocket:
 
     def recvfrom(self, _):
         if not self.waiting:
-            raise BlockingIOError
+            raise TimeoutError if self.silent else BlockingIOError
         item = self.waiting.pop(0)
         if isinstance(item, OSError):
             raise item
@@ -182,6 +199,16 @@ def test_close_says_goodbye_once(connector):
     connector.source.close()
     assert len(connector.socket.sent) == 2
     assert not connector.socket.open
+
+
+@pytest.mark.parametrize(("error", "silent", "why"), [(1, False, "not perm"), (0, True, "no answ")])
+def test_refused_or_not_answered_is_unsupported(state, monkeypatch, error, silent, why):
+    fake = FakeSocket()
+    fake.error, fake.silent = error, silent
+    monkeypatch.setattr(socket, "socket", lambda *_: fake)
+    with pytest.raises(Unsupported, match=why):
+        ProcConnector(state)
+    assert not fake.open
 
 
 def test_without_privilege_it_is_unsupported_with_the_mend(state, monkeypatch):
