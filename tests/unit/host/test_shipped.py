@@ -25,3 +25,10 @@ def test_gives_yaml_files_in_name_order(package):
 def test_says_what_is_not_there(package, folder):
     with pytest.raises(NotFound, match="install hauberk again"):
         list(shipped(folder))
+
+
+def test_the_packages_own_roles():
+    names = [name for name, _ in shipped("roles")]
+    assert names
+    assert names == sorted(names)
+    assert all(data for _, data in shipped("roles"))
