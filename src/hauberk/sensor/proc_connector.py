@@ -230,7 +230,7 @@ class ProcConnector:
             process.start_ns, process.is_self = before.start_ns, before.is_self
         parent = state.processes.parent(process.ppid)
         process.parent_name = parent.name if parent is not None else ""
-        if path := state.procfs.cgroup_path(pid):
+        if process.exe and (path := state.procfs.cgroup_path(pid)):
             process.cgroup_id = state.containers.id_of(path)
         argv = records.argv(area)
         process.keep_arguments(argv, truncated=not area)
