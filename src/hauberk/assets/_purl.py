@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
 
-_PLAIN = re.compile(r"[A-Za-z0-9._~:-]*\Z")
+# The specification keeps ":" as it is; "+" and "@" become escapes.
+_ESCAPED = re.compile(rb"[^A-Za-z0-9._~:-]")
 _PYPI = re.compile(r"[-_.]+")
 
 
 def _encode(text: str) -> str:
-    # The specification keeps ":" as it is; "+" and "@" become escapes.
-    if _PLAIN.match(text):
-        return text
-    return quote(text.encode("utf-8", "replace"), safe=".-_~:")
+    raw = text.encode("utf-8", "replace")
+    return _ESCAPED.sub(lambda match: b"%%%02X" % match[0][0], raw).decode("ascii")
 
 
 def purl(

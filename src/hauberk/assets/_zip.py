@@ -7,6 +7,7 @@ it is told to.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -178,27 +179,27 @@ def read(stream: Reader, entry: Entry, limit: int) -> bytes:
 
 def _inflate(stream: Reader, entry: Entry, limit: int) -> bytes:
     unpack = zlib.decompressobj(-15)
-    out = bytearray()
+    out = io.BytesIO()  # gives its bytes without a copy
+    room = limit
     left = entry.packed
     try:
         while left > 0 and not unpack.eof:
-            part = stream.read(min(_CHUNK, left))
-            if not part:
+            packed = stream.read(min(_CHUNK, left))
+            if not packed:
                 break
-            left -= len(part)
-            out += unpack.decompress(part, limit + 1 - len(out))
-            if len(out) > limit:
-                raise BadZip(f"{entry.name}: larger than {limit} bytes")
-            # What max_length held back is unpacked before more is read.
-            while unpack.unconsumed_tail:
-                out += unpack.decompress(unpack.unconsumed_tail, limit + 1 - len(out))
-                if len(out) > limit:
+            left -= len(packed)
+            # What max_length holds back is unpacked before more is read.
+            while packed:
+                part = unpack.decompress(packed, room + 1)
+                room -= out.write(part)
+                if room < 0:
                     raise BadZip(f"{entry.name}: larger than {limit} bytes")
+                packed = unpack.unconsumed_tail
     except zlib.error as error:
         raise BadZip(f"{entry.name}: damaged: {error}") from error
     if not unpack.eof:
         raise BadZip(f"{entry.name}: cut short")
-    return bytes(out)
+    return out.getvalue()
 
 
 class Window:
