@@ -28,7 +28,7 @@ HOSTILE = [
     "-2+3",
     "@SUM(1)",
     "\t=1",
-    "％s {} ${jndi:ldap://x}",
+    "%s {} ${jndi:ldap://x}",
     "名字 with spaces\u2028",
     from_bytes(b"bad \xff\xfe bytes"),
     "new\nline",

@@ -37,11 +37,18 @@ class Streams:
         self._open: Counter[str] = Counter()
         self._limit = limit
 
-    def enter(self, tenant: str) -> None:
-        """Count one in. Raises Busy."""
+    def check(self, tenant: str) -> None:
+        """Raises Busy when the tenant has as many as it may."""
         if self._open[tenant] >= self._limit:
             raise Busy(f"{self._limit} live streams are open already: close a tab", retry_after=10)
+
+    def enter(self, tenant: str) -> None:
+        """Count one in."""
         self._open[tenant] += 1
+
+    def count(self, tenant: str) -> int:
+        """How many are open."""
+        return self._open[tenant]
 
     def leave(self, tenant: str) -> None:
         """Count one out."""
@@ -71,12 +78,11 @@ async def open_stream(
     for topic in wanted:
         if topic not in TOPICS:
             raise BadInput(f"no topic {topic!r}; known: {', '.join(TOPICS)}", source="topics")
-    streams: Streams = request.app.state.streams
-    streams.enter(who.tenant)
+    request.app.state.streams.check(who.tenant)
     return Stream(
         _messages(ctx, who, request, wanted, include_self=include_self),
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"X-Accel-Buffering": "no"},
     )
 
 
@@ -89,6 +95,8 @@ async def _messages(
     include_self: bool,
 ) -> AsyncIterator[bytes]:
     pending: asyncio.Task[Notice] | None = None
+    # Counted here, not in the route: a reader that left before the first byte never gets here.
+    request.app.state.streams.enter(who.tenant)
     try:
         async with ctx.feed.subscribe(who.tenant, topics) as notices:
             yield heartbeat(ctx.now_ms())
