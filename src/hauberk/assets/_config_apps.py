@@ -22,7 +22,7 @@ from . import _config, _config_binary, _proc
 
 MAX_INSTANCES = 2_000
 _PACKAGES_LIMIT = 32 * 1024 * 1024
-_SETTING = re.compile(r"(-{0,2}[A-Za-z_][\w.-]*)(?:\s*[=:]\s*|\s+)(.+)")
+_SETTING = re.compile(r"(-{0,2}[A-Za-z_][\w.-]*)(?:\s*=\s*|:\s+|\s+)(.+)")
 _ENDPOINT = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[\w.*-]+):\d{1,5}")
 
 
@@ -354,9 +354,18 @@ def _listen(found: Instance) -> None:
     port = found.values.get("port", found.app.port)
     addresses = re.split(r"[\s,]+", found.values.get("address", "").strip("[]\"' "))
     shown = [a.strip("\"'") for a in addresses if a] or [found.app.address]
-    found.listen = [a if _ENDPOINT.fullmatch(a) or "://" in a else f"{a}:{port}" for a in shown]
+    found.listen = [e for a in shown if (e := _endpoint(a, port))]
+
+
+def _endpoint(address: str, port: str) -> str:
+    """`address:port`, brackets around IPv6; "" where no port is known."""
+    if "://" in address or (address.count(":") < 2 and _ENDPOINT.fullmatch(address)):
+        return address
+    if address.startswith("[") and _ENDPOINT.fullmatch(address):
+        return address
     if not port:
-        found.listen = [a for a in shown if _ENDPOINT.fullmatch(a) or "://" in a]
+        return ""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def columns(instance: Instance, *, live: bool) -> dict[str, object]:

@@ -14,7 +14,8 @@ from ._config_apps import App
 
 MAX_FILES = 500
 MAX_DEPTH = 32
-MAX_WORDS = 500_000
+MAX_WORDS = 250_000
+MAX_NESTING = 64
 MAX_ARGS = 256
 
 NGINX = App(
@@ -22,7 +23,7 @@ NGINX = App(
     exes=r"nginx(-debug)?",
     files=("/usr/sbin/nginx", "/usr/local/nginx/sbin/nginx", "/usr/local/sbin/nginx",
            "/opt/nginx/sbin/nginx"),
-    version=rb"nginx/(\d+\.\d+\.\d+)",
+    version=rb"nginx/(\d{1,6}\.\d{1,6}\.\d{1,6})",
     packages=("nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx"),
     configs=("/etc/nginx/nginx.conf", "/usr/local/nginx/conf/nginx.conf",
              "/usr/local/etc/nginx/nginx.conf", "/opt/nginx/conf/nginx.conf"),
@@ -34,7 +35,7 @@ OPENRESTY = App(
     exes=r"nginx|openresty",
     marks=("openresty",),
     files=("/usr/local/openresty/nginx/sbin/nginx",),
-    version=rb"openresty/(\d+\.\d+\.\d+\.\d+)",
+    version=rb"openresty/(\d{1,6}\.\d{1,6}\.\d{1,6}\.\d{1,6})",
     packages=("openresty",),
     configs=("/usr/local/openresty/nginx/conf/nginx.conf",),
     options={"-c": "config"},
@@ -44,7 +45,7 @@ APACHE = App(
     name="Apache httpd",
     exes=r"apache2|httpd(\.worker|\.event)?",
     files=("/usr/sbin/apache2", "/usr/sbin/httpd", "/usr/local/apache2/bin/httpd"),
-    version=rb"Apache/(\d+\.\d+\.\d+)",
+    version=rb"Apache/(\d{1,6}\.\d{1,6}\.\d{1,6})",
     packages=("apache2-bin", "apache2"),
     configs=("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf",
              "/usr/local/apache2/conf/httpd.conf", "/etc/apache2/httpd.conf"),
@@ -63,8 +64,10 @@ class Directive(NamedTuple):
     opens: int = 0
 
 
+# A comment, a mark, a quoted or a bare word (which may hold ${variables} and escapes), a line end.
 _NGINX_TOKEN = re.compile(
-    r"""\#[^\n]*|[;{}]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\$\{|\\.|[^\s;{}"'\\])(?:\$\{[^}\n]{0,64}\}|\\.|[^\s;{}\\])*|\n""",
+    r"""\#[^\n]*|[;{}]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+    r"""|(?:\$\{[^}\n]{0,64}\}|\\.|[^\s;{}"'\\])(?:\$\{[^}\n]{0,64}\}|\\.|[^\s;{}\\])*|\n""",
     re.DOTALL,
 )
 
@@ -127,6 +130,9 @@ def _nginx_file(reader: _Reader, path: str, prefix: str, block: int) -> Iterator
                 words.append(word[1:-1] if word[0] in "\"'" else word)
             line += word.count("\n")
             continue
+        if word == "{" and len(stack) > MAX_NESTING:
+            reader.notes.add(path, f"more than {MAX_NESTING} blocks in each other; left out")
+            break
         if words and word != "}":
             yield from _nginx_directive(reader, prefix, path, words, started, stack, word == "{")
         elif word == "{":
@@ -194,6 +200,10 @@ class _Apache:
                     stack.pop()
                 continue
             opens = text.startswith("<")
+            if opens and len(stack) > MAX_NESTING:
+                notes = self._reader.notes
+                notes.add(path, f"more than {MAX_NESTING} blocks in each other; left out")
+                break
             parts = [a or b for a, b in _WORD.findall(text.strip("<>"))][:MAX_ARGS]
             if parts:
                 yield from self._directive(path, number, parts, stack, opens=opens)

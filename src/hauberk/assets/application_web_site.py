@@ -47,14 +47,15 @@ class WebSite(Asset, frozen=True, kw_only=True):
 
 
 class _Tree(NamedTuple):
-    """Directives by the block they stand in, and the directive that opened each block."""
+    """Directives by the block they stand in, what opened each block, and first arguments."""
 
     inside: dict[int, list[Directive]]
     openers: dict[int, Directive]
+    firsts: dict[tuple[int, str], list[str]]
 
     def first(self, block: int, name: str) -> list[str]:
         """Arguments of the first such directive of a block."""
-        return next((d.args for d in self.inside.get(block, ()) if d.name == name), [])
+        return self.firsts.get((block, name), [])
 
     def inherited(self, block: int, name: str) -> list[str]:
         """Like `first`, looking outwards."""
@@ -65,13 +66,11 @@ class _Tree(NamedTuple):
             block = self.openers[block].block
 
     def below(self, block: int) -> Iterator[Directive]:
-        """Everything in a block, nested blocks included."""
-        pending = [block]
-        while pending:
-            for directive in self.inside.get(pending.pop(), ()):
-                yield directive
-                if directive.opens:
-                    pending.append(directive.opens)
+        """Everything in a block, in order; the readers bound how deep it goes."""
+        for directive in self.inside.get(block, ()):
+            yield directive
+            if directive.opens:
+                yield from self.below(directive.opens)
 
     def context(self, directive: Directive) -> str:
         """Name of the block around a directive, "" at the top."""
@@ -80,9 +79,10 @@ class _Tree(NamedTuple):
 
 
 def _tree(directives: Iterator[Directive]) -> _Tree:
-    tree = _Tree({}, {})
+    tree = _Tree({}, {}, {})
     for directive in directives:
         tree.inside.setdefault(directive.block, []).append(directive)
+        tree.firsts.setdefault((directive.block, directive.name), directive.args)
         if directive.opens:
             tree.openers[directive.opens] = directive
     return tree

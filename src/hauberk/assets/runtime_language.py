@@ -130,7 +130,7 @@ def _node(host: Host, notes: Notes, found: _Found) -> None:
             found.version = ".".join(parts[k] for k in ("MAJOR", "MINOR", "PATCH"))
             found.evidence.append(path)
             return
-    _string(rb"node-v(\d+\.\d+\.\d+)", "lib/*/libnode.so.*", limit=160 * 1024 * 1024)(
+    _string(rb"node-v(\d{1,6}\.\d{1,6}\.\d{1,6})", "lib/*/libnode.so.*", limit=160 * 1024 * 1024)(
         host, notes, found
     )
 
@@ -163,7 +163,7 @@ def _python(host: Host, notes: Notes, found: _Found) -> None:
             found.evidence.append(path.removeprefix(found.base))
             return
     _string(
-        rb"\x00([23]\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d+)?\+?)\x00",
+        rb"\x00([23]\.\d{1,2}\.\d{1,3}(?:(?:a|b|rc)\d{1,6})?\+?)\x00",
         "lib/libpython{0}*.so.*",
         "lib/*/libpython{0}*.so.*",
         "lib64/libpython{0}*.so.*",
@@ -176,15 +176,15 @@ _VERSIONS: dict[str, Callable[[Host, Notes, _Found], None]] = {
     ".NET": _dotnet,
     "Go toolchain": _go,
     "Python": _python,
-    "PHP": _string(rb"PHP/(\d+\.\d+\.\d+)"),
+    "PHP": _string(rb"PHP/(\d{1,6}\.\d{1,6}\.\d{1,6})"),
     "Ruby": _string(
-        rb"ruby (\d+\.\d+\.\d+)p?\d* \(",
+        rb"ruby (\d{1,6}\.\d{1,6}\.\d{1,6})p?\d{0,6} \(",
         "lib/*/libruby-{0}.so.*",
         "lib64/libruby.so.*",
         "lib/libruby.so.*",
     ),
-    "Perl": _string(rb"/perl5?/(5\.\d+\.\d+)", "lib/*/libperl.so.*"),
-    "PyPy": _string(rb"PyPy (\d+\.\d+\.\d+)", "lib/*/libpypy*.so"),
+    "Perl": _string(rb"/perl5?/(5\.\d{1,6}\.\d{1,6})", "lib/*/libperl.so.*"),
+    "PyPy": _string(rb"PyPy (\d{1,6}\.\d{1,6}\.\d{1,6})", "lib/*/libpypy*.so"),
 }
 
 

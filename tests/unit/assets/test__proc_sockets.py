@@ -55,7 +55,8 @@ def test_table_lines_are_bounded():
 
 
 def test_unix_paths_are_bytes():
-    raw = b"Num RefCount Protocol Flags Type St Inode Path\n" + (
+    raw = (
+        b"Num RefCount Protocol Flags Type St Inode Path\n"
         b"0: 2 0 00010000 0001 01 900 /run/a b\xff\n"
         b"0: 2 0 00000000 0001 03 901 /run/connected\n"
         b"0: 2 0 00010000 0001 01 902\n"
