@@ -260,7 +260,7 @@ def _insert(db: sqlite3.Connection, items: Sequence[InboxItem]) -> list[int | No
     for item in items:
         key = (item.agent, item.boot, item.sequence)
         digest = hashlib.blake2b(item.body, digest_size=16).digest()
-        known = seen_before(db, key) or fresh.get(key)
+        known = fresh.get(key, seen_before(db, key))
         if known is None:
             fresh[key] = digest
         elif known not in (b"", digest):
