@@ -15,14 +15,20 @@ Wanted = Mapping[bytes, str]
 Spell = Callable[[bytes], tuple[bytes, ...]]
 
 
-def find_owners(host: Host, notes: Notes, paths: Iterable[str]) -> dict[str, str]:
+def find_owners(
+    host: Host, notes: Notes, paths: Iterable[str], *, strict: bool = False
+) -> dict[str, str]:
     """Owner of each of `paths`; a path that no package owns is absent.
 
     Understands `Multi-Arch` names, diversions, and merged /usr (`/bin/x` for `/usr/bin/x`), in
-    either spelling. Databases that cannot be read are noted.
+    either spelling. Databases that cannot be read are noted, or raised when `strict`: for who
+    draws conclusions from what is absent.
 
     Returns:
         path -> key of the `software.os_package` row.
+
+    Raises:
+        HostError: `strict`, and a database could not be read.
     """
     merged = _merged(host, notes)
 
@@ -35,11 +41,17 @@ def find_owners(host: Host, notes: Notes, paths: Iterable[str]) -> dict[str, str
     for path in asked:
         for spelling in spell(to_bytes(path)):
             wanted.setdefault(spelling, path)
-    found = _ask(host, notes, wanted, spell) if wanted else {}
+    found = _ask(host, notes, wanted, spell, strict) if wanted else {}
     return {path: found[first] for path in asked if (first := wanted[to_bytes(path)]) in found}
 
 
-def _ask(host: Host, notes: Notes, wanted: Wanted, spell: Spell) -> dict[str, str]:
+def _ask(
+    host: Host,
+    notes: Notes,
+    wanted: Wanted,
+    spell: Spell,
+    strict: bool,  # noqa: FBT001
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for look in (_by_dpkg, _by_rpm, _by_apk):
         try:
@@ -47,6 +59,8 @@ def _ask(host: Host, notes: Notes, wanted: Wanted, spell: Spell) -> dict[str, st
         except PathMissing:
             continue
         except HostError as error:
+            if strict:
+                raise
             notes.add(host.name, error)
     return found
 
