@@ -252,6 +252,38 @@ def test_self_and_its_descendants_are_labelled(watch):
     assert not watch.launch(other.pid).is_self
 
 
+@pytest.fixture
+def cgroup():
+    """A cgroup of our own that looks like a container's, with its id."""
+    root = next(
+        (Path(r) for r in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
+         if Path(r, "cgroup.controllers").exists()), None,
+    )  # fmt: skip
+    if root is None or not os.access(root, os.W_OK):
+        pytest.skip("no writable unified cgroup hierarchy")
+    folder = root / f"hauberk-test-{os.getpid()}" / f"docker-{os.urandom(32).hex()}.scope"
+    folder.mkdir(parents=True)
+    yield folder
+    folder.rmdir()
+    folder.parent.rmdir()
+
+
+@both_tiers
+def test_container_of_a_process(watch, cgroup):
+    def run():
+        script = f"echo $$ > {cgroup}/cgroup.procs && exec sleep 0.5"
+        process = subprocess.Popen(["/bin/sh", "-c", script])
+        rows = watch.until(lambda: watch.of(ProcessActivity, pid=process.pid, name="sleep"))
+        watch.until(lambda: process.poll() is not None)
+        return rows[0]
+
+    launch = run()
+    assert launch.cgroup_id == cgroup.stat().st_ino
+    assert launch.container == cgroup.name.removeprefix("docker-").removesuffix(".scope")
+    watch.sensor.set_containers({launch.cgroup_id: "web-1"})
+    assert run().container == "web-1"
+
+
 SERVE = """
 import socket, sys
 s = socket.socket(getattr(socket, sys.argv[1])); s.bind((sys.argv[2], 0)); s.listen()

@@ -23,14 +23,23 @@ class Containers:
     def __init__(self, roots: tuple[str, ...]) -> None:
         self._root = next((r for r in roots if Path(r, "cgroup.controllers").exists()), None)
         self._given: dict[int, str] = {}
+        self._by_id: dict[str, str] = {}
         self._names: dict[int, str] = {}
         self._paths: dict[int, str] = {}
         self._walked_ns = -WALK_EVERY_NS
 
     def set(self, by_cgroup_id: Mapping[int, str]) -> None:
-        """Names as a runtime's socket gives them; they also name cgroups further below."""
+        """Names as a runtime's socket gives them.
+
+        They also name cgroups further below, and those beside that carry the same container id.
+        """
         self._given = dict(by_cgroup_id)
         self._names.clear()
+        self._walk()
+        self._by_id = {}
+        for cgroup_id, name in by_cgroup_id.items():
+            if ids := CONTAINER_ID.findall(self._paths.get(cgroup_id, "")):
+                self._by_id[ids[-1]] = name
 
     def cached(self, cgroup_id: int) -> str | None:
         """The name if it is known without looking."""
@@ -70,7 +79,7 @@ class Containers:
             if above in self._given:
                 return self._given[above]
         ids = CONTAINER_ID.findall(path)
-        return ids[-1] if ids else ""
+        return self._by_id.get(ids[-1], ids[-1]) if ids else ""
 
     def _walk(self) -> None:
         self._paths = {}

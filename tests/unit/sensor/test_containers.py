@@ -46,6 +46,15 @@ def test_names_given_also_serve_cgroups_below(root):
     assert containers.name(below, 0) == ID
 
 
+def test_names_given_also_serve_cgroups_beside(root):
+    first = make(root, f"docker-{ID}.scope/init.scope")
+    second = make(root, f"docker-{ID}.scope/system.slice/ssh.service")
+    other = make(root, f"docker-{OTHER}.scope/init.scope")
+    containers = Containers((str(root),))
+    containers.set({first: "web"})
+    assert [containers.name(c, 0) for c in (first, second, other)] == ["web", "web", OTHER]
+
+
 def test_no_container_and_gone_cgroup(root):
     plain = make(root, "system.slice/ssh.service")
     containers = Containers((str(root),))
