@@ -54,7 +54,7 @@ def _serve(ctx: Context, request: Request[Any, Any, Any], path: str) -> Response
     if not (ctx.static / "index.html").is_file():
         if relative:
             raise NotFoundException(detail=f"nothing at /{relative[:200]}")
-        return Response(_HOW, media_type="text/plain; charset=utf-8")
+        return Response(_HOW, media_type="text/plain")
     file = find(ctx, relative)
     if file is None:
         # A page that is not there is the browser's own route; a script that is not there is a 404.
@@ -83,8 +83,6 @@ def _file(file: Path, request: Request[Any, Any, Any], *, immutable: bool) -> Re
     if request.headers.get("if-none-match") == tag:
         return Response(b"", status_code=304, headers=headers)
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or kind in ("application/javascript", "application/json"):
-        kind += "; charset=utf-8"
     return Response(file.read_bytes(), media_type=kind, headers=headers)
 
 

@@ -48,6 +48,12 @@ class TitlePlugin(OpenAPISchemaPlugin):
         )
 
 
+EXPORTS = {
+    "/api/v1/assets/{subclass}/export": "AssetRow",
+    "/api/v1/events/export": "EventRow",
+}
+
+
 class JsonDocument(JsonRenderPlugin):
     """/schema/openapi.json with `finish` applied."""
 
@@ -64,12 +70,20 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     text = msgspec.json.encode(document).decode()
     text = re.sub(r"Page_hauberk\.schema\.view\.(\w+?)_\b", r"PageOf\1", text)
     done: dict[str, Any] = msgspec.json.decode(text)
+    for path, item in EXPORTS.items():
+        if path in done["paths"]:
+            done["paths"][path]["get"]["responses"]["200"]["content"] = _exported(item)
     for name, schema in done["components"]["schemas"].items():
         if name not in _REQUESTS and "properties" in schema:
             schema["required"] = sorted(schema["properties"])
         if name in _REQUESTS:
             schema["additionalProperties"] = False
     return done
+
+
+def _exported(item: str) -> dict[str, Any]:
+    rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}}
+    return {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": rows}}
 
 
 def operation_id(handler: HTTPRouteHandler, _method: Any, _path: Any) -> str:

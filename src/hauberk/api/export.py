@@ -29,7 +29,7 @@ def stream(rows: Iterator[Row], columns: Columns, format_: Format, name: str) ->
     first = next(rows, None)
     every: Iterable[Row] = [] if first is None else _chain(first, rows)
     chunks = csv_chunks(every, columns) if format_ == "csv" else json_chunks(every)
-    media = "text/csv; charset=utf-8" if format_ == "csv" else "application/json"
+    media = "text/csv" if format_ == "csv" else "application/json"
     file = f"{name.replace('.', '-')}.{format_}"
     return Stream(
         chunks, media_type=media, headers={"Content-Disposition": f'attachment; filename="{file}"'}

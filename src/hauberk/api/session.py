@@ -42,13 +42,18 @@ def log_in(ctx: Ctx, request: Request[Any, Any, Any], data: JSONBody[Login]) -> 
     return Response(me, cookies=[cookie])
 
 
-@delete("/session", opt={"role": "viewer"}, sync_to_thread=True)
-def log_out(ctx: Ctx, who: Who) -> Response[None]:
+@delete(
+    "/session",
+    opt={"role": "viewer"},
+    sync_to_thread=True,
+    response_cookies=[
+        Cookie(key=COOKIE, value="", path="/", httponly=True, secure=True, max_age=0)
+    ],
+)
+def log_out(ctx: Ctx, who: Who) -> None:
     """Close this session."""
     with audited(ctx, who, "session.close"):
         ctx.access.log_out(who.key)
-    cookie = Cookie(key=COOKIE, value="", path="/", httponly=True, secure=True, max_age=0)
-    return Response(None, status_code=204, cookies=[cookie])
 
 
 @get("/me", opt={"role": "viewer"}, sync_to_thread=False)

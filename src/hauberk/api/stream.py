@@ -61,7 +61,10 @@ class Streams:
     media_type="text/event-stream",
     responses={
         200: ResponseSpec(
-            Notice, description="one Notice per SSE message", media_type="text/event-stream"
+            Notice,
+            description="one Notice per SSE message",
+            media_type="text/event-stream",
+            generate_examples=False,
         )
     },
 )
