@@ -61,10 +61,11 @@ class App:
     """How one application is known.
 
     `exes` matches the executable's file name; `marks` must all be in the argument list.
-    `files` are globs of executables or archives; `version` is searched in the executable,
-    `path_version` in paths and arguments. `configs` are globs, the first hit is shown, all are
-    read. `options` maps command-line options to config, data, port, address or user; `keys` maps
-    settings to the same words; `sections` are the only ones read of a sectioned file.
+    `files` are globs of executables or archives; `version` is searched in the executable, around
+    the bytes `near` if given, `path_version` in paths and arguments. `configs` are globs: the
+    first hit is shown, all are read. `options` maps command-line options to config, data, port,
+    address or user; `keys` maps settings to the same words; `sections` are the only ones read of
+    a sectioned file.
     `port`, `address` and `data_dir` are what it uses when nobody says otherwise.
     """
 
@@ -73,6 +74,7 @@ class App:
     marks: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     version: bytes = b""
+    near: bytes = b""
     path_version: str = ""
     packages: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
@@ -218,7 +220,10 @@ def _installed(host: Host, notes: Notes, app: App) -> Iterator[str]:
                 continue
             if stat.kind == "file" or (stat.kind == "dir" and app.path_version):
                 seen.add((stat.device, stat.inode))
-                yield _config.real(host, path)
+                real = _config.real(host, path)
+                # A compatibility link to another program's executable is not this one.
+                if app.marks or re.fullmatch(app.exes, posixpath.basename(real)):
+                    yield real
 
 
 def app_of(proc: _proc.Proc, apps: Sequence[App]) -> App | None:
@@ -337,7 +342,9 @@ def _versions(host: Host, notes: Notes, found: Instance, packages: Packages) -> 
         found.version = hit.group(1) if hit else ""
     if not found.version and app.version:
         path = f"/proc/{found.pid}/exe" if found.pid else found.exe
-        found.version = _config_binary.find(host, path, re.compile(app.version), notes)
+        found.version = _config_binary.find(
+            host, path, re.compile(app.version), notes, near=app.near
+        )
         if found.version:
             found.evidence.append("version in executable")
     if found.container:
@@ -353,7 +360,7 @@ def _listen(found: Instance) -> None:
         return
     port = found.values.get("port", found.app.port)
     addresses = re.split(r"[\s,]+", found.values.get("address", "").strip("[]\"' "))
-    shown = [a.strip("\"'") for a in addresses if a] or [found.app.address]
+    shown = [b for a in addresses if (b := a.strip("\"'").removeprefix("-"))] or [found.app.address]
     found.listen = [e for a in shown if (e := _endpoint(a, port))]
 
 

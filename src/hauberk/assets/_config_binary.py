@@ -18,15 +18,22 @@ _GO_MAGIC = b"\xff Go buildinf:"
 
 
 def find(
-    host: Host, path: str, pattern: re.Pattern[bytes], notes: Notes, limit: int = SEARCH_LIMIT
+    host: Host,
+    path: str,
+    pattern: re.Pattern[bytes],
+    notes: Notes,
+    limit: int = SEARCH_LIMIT,
+    near: bytes = b"",
 ) -> str:
     """The first group that took part in the first match within `limit` bytes, or "".
 
-    Matches are at most 256 bytes long.
+    Matches are at most 256 bytes long. With `near`, only 128 bytes before and after each
+    occurrence of these bytes are searched: a pattern without a leading literal costs 20 times as
+    much as looking for one.
     """
     try:
         with host.open(path) as stream:
-            return _search(stream, pattern, limit)
+            return _search(stream, pattern, limit, near)
     except PathMissing:
         return ""
     except (HostError, OSError) as error:
@@ -34,14 +41,27 @@ def find(
         return ""
 
 
-def _search(stream: BinaryIO, pattern: re.Pattern[bytes], limit: int) -> str:
+def _search(stream: BinaryIO, pattern: re.Pattern[bytes], limit: int, near: bytes) -> str:
     tail = b""
     while limit > 0 and (part := stream.read(min(_CHUNK, limit))):
         limit -= len(part)
-        if (hit := pattern.search(tail + part)) is not None:
+        if (hit := _match(tail + part, pattern, near)) is not None:
             return from_bytes(next((g for g in hit.groups() if g), b""))
         tail = part[-_OVERLAP:]
     return ""
+
+
+def _match(data: bytes, pattern: re.Pattern[bytes], near: bytes) -> re.Match[bytes] | None:
+    if not near:
+        return pattern.search(data)
+    at = data.find(near)
+    while at >= 0:
+        hit = pattern.search(data, max(0, at - _OVERLAP // 2), at + _OVERLAP // 2)
+        if hit is not None:
+            return hit
+        # On from behind the window: occurrences side by side must not be searched again and again.
+        at = data.find(near, at + _OVERLAP // 2)
+    return None
 
 
 def go_version(host: Host, path: str, notes: Notes) -> str | None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
 
 from hauberk.ports import Collector, Host, Notes
 
+from . import _config_binary
 from ._config_apps import App, Application, rows
 from ._config_stores import REDIS, VALKEY
 
+_MARIADB = re.compile(rb"(\d{1,6}\.\d{1,6}\.\d{1,6})-MariaDB")
 APPS: tuple[App, ...] = (
     App(
         name="MariaDB",
         exes=r"mariadbd",
-        version=rb"(\d{1,6}\.\d{1,6}\.\d{1,6})-MariaDB",
+        version=_MARIADB.pattern,
+        near=b"-MariaDB",
         files=("/usr/sbin/mariadbd", "/usr/libexec/mariadbd", "/usr/bin/mariadbd"),
         packages=("mariadb-server-core", "mariadb-server-core-10.6", "mariadb-server", "mariadb"),
         configs=("/etc/mysql/my.cnf", "/etc/my.cnf", "/etc/mysql/conf.d/*.cnf",
@@ -31,7 +35,7 @@ APPS: tuple[App, ...] = (
     App(
         name="MySQL",
         exes=r"mysqld",
-        version=rb"(\d{1,6}\.\d{1,6}\.\d{1,6}-MariaDB)|/mysql-(\d{1,6}\.\d{1,6}\.\d{1,6})/",
+        version=rb"/mysql-(\d{1,6}\.\d{1,6}\.\d{1,6})/",
         files=("/usr/sbin/mysqld", "/usr/libexec/mysqld", "/usr/local/mysql/bin/mysqld"),
         packages=("mysql-server-core-8.0", "mysql-community-server-core", "mysql-server"),
         configs=("/etc/mysql/my.cnf", "/etc/my.cnf", "/etc/mysql/conf.d/*.cnf",
@@ -150,10 +154,12 @@ def collect(host: Host, notes: Notes) -> Iterator[Database]:
     """Running instances first. Works on files alone: `running` is None then."""
     for values in rows(host, notes, APPS):
         row = msgspec.convert(values, Database)
-        if row.name == "MySQL" and row.version.endswith("-MariaDB"):
-            # Before 10.5 MariaDB's server was called mysqld.
-            version = row.version.removesuffix("-MariaDB")
-            row = msgspec.structs.replace(row, name="MariaDB", version=version)
+        # Before 10.5 MariaDB's server was called mysqld; no text of MySQL holds the other name.
+        if row.name == "MySQL" and not row.version:
+            path = f"/proc/{row.pid}/exe" if row.pid else row.exe
+            version = _config_binary.find(host, path, _MARIADB, notes, near=b"-MariaDB")
+            if version:
+                row = msgspec.structs.replace(row, name="MariaDB", version=version)
         yield row
 
 

@@ -18,7 +18,7 @@ APPS: tuple[App, ...] = (
         name="Memcached",
         exes=r"memcached",
         files=("/usr/bin/memcached", "/usr/local/bin/memcached"),
-        version=rb"\x00(1\.\d\.\d{1,3})\x00",
+        version=rb"memcached (\d{1,2}\.\d{1,3}\.\d{1,3})",
         packages=("memcached",),
         configs=("/etc/memcached.conf", "/etc/sysconfig/memcached"),
         options={"-l": "address", "-p": "port", "-u": "user", "--port": "port",
@@ -111,6 +111,8 @@ APPS: tuple[App, ...] = (
     App(
         name="Mosquitto",
         exes=r"mosquitto",
+        version=rb"\x00(\d{1,2}\.\d{1,3}\.\d{1,3})\x00mosquitto version",
+        near=b"\x00mosquitto version",
         files=("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"),
         packages=("mosquitto",),
         configs=("/etc/mosquitto/mosquitto.conf",),

@@ -80,6 +80,17 @@ def test_find_over_chunk_borders(monkeypatch):
     assert notes.problems == []
 
 
+def test_find_near(monkeypatch):
+    monkeypatch.setattr(_config_binary, "_CHUNK", 1000)
+    pattern = re.compile(rb"(\d\.\d)")
+    host = DictHost(
+        {"/x": b"1.1" + b"a" * 950 + b"-X" + b"b" * 300 + b"2.2-X", "/y": b"1.1" + b"-X" * 3000}
+    )
+    assert _config_binary.find(host, "/x", pattern, Notes(), near=b"-X") == "2.2"
+    assert _config_binary.find(host, "/x", pattern, Notes(), near=b"-Y") == ""
+    assert _config_binary.find(host, "/y", pattern, Notes(), near=b"-X") == "1.1"
+
+
 def test_find_notes_refusal():
     notes = Notes()
     host = DictHost({"/x": ""}, denied=["/x"])

@@ -55,6 +55,21 @@ def test_old_mariadb_is_told_from_mysql(text, name, version):
     assert (row.name, row.version) == (name, version)
 
 
+def test_compatibility_link_is_not_another_server():
+    files = {"/usr/sbin/mariadbd": Node(b"10.11.1-MariaDB", mode=0o755)}
+    rows, _ = run(COLLECTOR, DictHost(files, links={"/usr/sbin/mysqld": "mariadbd"}))
+    assert [(r.name, r.version) for r in rows] == [("MariaDB", "10.11.1")]
+
+
+def test_redis_binds_optionally():
+    row = one(
+        "/usr/bin/redis-server",
+        ["redis-server"],
+        {"/etc/redis/redis.conf": "bind 127.0.0.1 -::1\n"},
+    )
+    assert row.listen == ["127.0.0.1:6379", "[::1]:6379"]
+
+
 def test_redis_with_a_rewritten_title():
     row = one(
         "/usr/bin/redis-check-rdb",

@@ -50,7 +50,7 @@ def test_files_only():
         "/opt/kafka/libs/kafka_2.13-3.6.0.jar": "",
         "/opt/kafka/config/server.properties": "log.dirs=/k\nlisteners=PLAINTEXT://h:1\n",
         "/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/ebin/x": "",
-        "/usr/bin/memcached": Node(b"\x001.6.18\x00", mode=0o755),
+        "/usr/bin/memcached": Node(b"x memcached 1.6.18\x00", mode=0o755),
         "/etc/memcached.conf": "# c\n-m 64\n-p 11211\n-u memcache\n-l ::1\n",
     }
     rows, problems = run(COLLECTOR, DictHost(files, kind="root"))
