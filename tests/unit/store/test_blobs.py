@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from hauberk.errors import BadInput, NotFound
+from hauberk.store.blobs import FolderBlobs
+
+
+def test_bytes_come_back_by_digest_within_the_tenant(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    digest = blobs.put("default", io.BytesIO(b"evidence"))
+    assert digest == hashlib.sha256(b"evidence").hexdigest()
+    assert blobs.put("default", io.BytesIO(b"evidence")) == digest
+    with blobs.get("default", digest) as data:
+        assert data.read() == b"evidence"
+    with pytest.raises(NotFound):
+        blobs.get("other", digest)
+    blobs.delete("default", digest)
+    blobs.delete("default", digest)
+    with pytest.raises(NotFound):
+        blobs.get("default", digest)
+
+
+def test_bound_leaves_nothing(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path, max_bytes=10)
+    with pytest.raises(BadInput, match="longer"):
+        blobs.put("default", io.BytesIO(b"x" * 11))
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("digest", ["../../etc/passwd", "", "A" * 64, "0" * 63])
+def test_hostile_digests(tmp_path: Path, digest: str) -> None:
+    with pytest.raises(NotFound):
+        FolderBlobs(tmp_path).get("default", digest)
+
+
+def test_hostile_tenant(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        FolderBlobs(tmp_path).put("../x", io.BytesIO(b""))
