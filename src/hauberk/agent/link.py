@@ -242,11 +242,19 @@ class LinkLoop:
     def _adopt(self, identity: Identity) -> None:
         gateway = self._hooks.connect(identity)
         self._gateway.close()
+        another = (identity.ids.agent, identity.ids.workload) != (
+            self.identity.ids.agent,
+            self.identity.ids.workload,
+        )
         self.identity, self._gateway = identity, gateway
         self._gate.use(identity.ids)
         self._desired.use(identity.ids)
         self._sender.use(gateway, sealer(identity))
         self._beat_ns = self._send_ns = self._result_ns = 0
+        if another:
+            # A workload that the server knows nothing of yet, and defaults until it says more.
+            self._hooks.desired(self._desired.current)
+            self._hooks.resync()
 
     def _stop_or_log(self, what: str, error: GatewayRefused) -> None:
         if error.refusal.code == "enrol":

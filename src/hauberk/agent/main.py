@@ -203,7 +203,7 @@ class Agent:
                 cpu_s=time.process_time(),
                 private_bytes=self._memory[0],
                 resident_bytes=self._memory[1],
-                spool_bytes=self._spool.size_bytes,
+                spool_bytes=self._spool.pending_bytes,
                 spool_dropped=self._spool.dropped_rows,
                 background_grant_pct=budget.background_pct,
                 event_grant_pct=budget.event_pct,

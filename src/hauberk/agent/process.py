@@ -98,7 +98,8 @@ class PidFile:
             _log.warning("%s: %s", path, error)
 
     def release(self) -> None:
-        """Unlock it."""
+        """Blank and unlock it."""
+        os.pwrite(self._descriptor, b" " * 15, 0)
         os.close(self._descriptor)
 
 

@@ -213,7 +213,7 @@ def test_answers_are_sent_until_the_server_has_them(loop, server, sign, task, cl
 
 
 def test_a_refused_identity_stops_everything_until_another_lies_on_disk(
-    loop, server, spool, clock, me, other
+    loop, server, spool, clock, me, other, calls
 ):
     server.error = GatewayRefused(Refusal(code="enrol", message="cloned"))
     assert loop.turn() >= 0
@@ -230,6 +230,7 @@ def test_a_refused_identity_stops_everything_until_another_lies_on_disk(
     assert server.closed
     header, _ = envelope.read(server.batches[0], lambda _a: NEW_KEY.public_key())
     assert header.agent == "a2"
+    assert calls == [("desired", 0), "resync"]
 
 
 def test_rotation_when_due_or_asked_but_never_in_doubt(loop, server, spool, clock, calls):

@@ -20,8 +20,22 @@ from hauberk.signing import raw_public
 CODE = (
     "import logging, os, sys; logging.basicConfig(level='INFO');"
     "from hauberk.agent.main import run; from hauberk.agent.settings import load;"
-    "sys.exit(run(load(os.environ)))"
+    "status = run(load(os.environ));"
+    "print('modules', *{m.split('.')[0] for m in sys.modules}, file=sys.stderr);"
+    "sys.exit(status)"
 )
+SERVER_ONLY = {
+    "alembic",
+    "argon2",
+    "deltalake",
+    "duckdb",
+    "litestar",
+    "pyarrow",
+    "sqlalchemy",
+    "uvicorn",
+    "rich",
+    "cyclopts",
+}
 PATIENCE_S = 60
 
 
@@ -121,6 +135,9 @@ def test_starts_reports_and_stops_cleanly(agent):
     assert status == 0, log
     assert "agent stopped" in log
     assert "Traceback" not in log
+    loaded = set(log.rpartition("modules ")[2].split())
+    assert "msgspec" in loaded
+    assert not loaded & SERVER_ONLY
 
 
 def test_kill_9_and_again_repeats_no_sequence(agent):

@@ -56,6 +56,7 @@ def test_one_agent_per_folder(tmp_path, holder):
     assert path.read_text().split() == [str(os.getpid())]
     lock.release()
     assert process.running(path) is None
+    assert path.read_text().split() == []
 
 
 def test_stop_waits_until_it_let_go(tmp_path, holder):

@@ -132,6 +132,11 @@ class Segment:
         self.pending -= 1
         self.rows -= rows
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of the records that are not dealt with."""
+        return self.size - self._head if self.pending else 0
+
     def sync(self) -> None:
         """Flush to the device."""
         os.fdatasync(self._descriptor)

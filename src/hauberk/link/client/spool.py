@@ -203,6 +203,12 @@ class Spool:
             return self._size()
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait to be sent."""
+        with self._lock:
+            return sum(s.pending_bytes for lane in self._lanes.values() for s in lane)
+
+    @property
     def depth(self) -> int:
         """Batches that wait."""
         with self._lock:

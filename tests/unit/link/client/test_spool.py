@@ -1,14 +1,21 @@
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hauberk.host.clock import SystemClock
 from hauberk.link.client.spool import Losses, Spool
 
 CHILD = Path(__file__).with_name("spool_child.py")
@@ -42,9 +49,12 @@ def test_lanes_share_one_rising_sequence(make, clock):
         clock.advance(1)
         assert spool.append(lane, lane.encode(), 2) is not None
     assert spool.depth == 6
+    assert spool.pending_bytes == 6 * (37 + 1)
     items = drain(spool)
     assert [i.sequence for i in items] == [1, 2, 3, 4, 5, 6]
     assert [i.lane for i in items] == list("eieeii")
+    assert spool.pending_bytes == 0
+    assert spool.size_bytes > 0
     assert items[0].mono_ns < items[5].mono_ns
     assert spool.peek() is None
 
@@ -315,3 +325,89 @@ def test_kill_9_under_load_loses_nothing_doubles_nothing_repeats_no_sequence(tmp
     assert set(made) <= set(by_name)
     assert all(len(names) == 1 for names in by_sequence.values())
     assert all(len(sequences) == 1 for sequences in by_name.values())
+
+
+class SpoolModel(RuleBasedStateMachine):
+    """Any order of calls, restarts and torn tails against a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.boots = 1
+        self.waiting = []
+        self.used = set()
+        self.open()
+
+    def open(self):
+        boot = f"boot-{self.boots}"
+        self.spool = Spool(self.folder, boot=boot, clock=SystemClock(), max_bytes=1 << 30)
+
+    def teardown(self):
+        self.spool.close()
+        shutil.rmtree(self.folder)
+
+    @rule(lane=st.sampled_from("ei"), body=st.binary(max_size=200), big=st.booleans())
+    def append(self, lane, body, big):
+        batch = body + bytes(600_000 if big else 0)
+        sequence = self.spool.append(lane, batch, 1)
+        mark = (f"boot-{self.boots}", sequence)
+        assert mark not in self.used
+        self.used.add(mark)
+        self.waiting.append((*mark, batch))
+
+    @rule(times=st.integers(1, 4))
+    def deliver(self, times):
+        for _ in range(times):
+            item = self.spool.peek()
+            if not self.waiting:
+                assert item is None
+                return
+            assert (item.boot, item.sequence, item.batch) == self.waiting.pop(0)
+            self.spool.done(item)
+
+    @rule(reboot=st.booleans(), torn=st.binary(max_size=60))
+    def restart(self, reboot, torn):
+        self.spool.close()
+        self.boots += reboot
+        newest = sorted(self.folder.glob("*.seg"))[-1:]
+        for path in newest:
+            path.write_bytes(path.read_bytes() + torn)
+        self.open()
+
+    @invariant()
+    def counts_agree(self):
+        assert self.spool.depth == len(self.waiting)
+        assert self.spool.take_losses() is None
+
+
+TestSpoolModel = SpoolModel.TestCase
+TestSpoolModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_writers_and_the_sender_may_run_at_once(make):
+    spool = make(max_bytes=1 << 26)
+    got, stop = [], threading.Event()
+
+    def send():
+        while not (stop.is_set() and spool.depth == 0):
+            if (item := spool.peek()) is None:
+                spool.wait(0.01)
+                continue
+            got.append((item.sequence, item.batch))
+            spool.done(item)
+
+    def write(lane):
+        for number in range(300):
+            assert spool.append(lane, f"{lane}{number}".encode(), 1) is not None
+
+    sender = threading.Thread(target=send)
+    writers = [threading.Thread(target=write, args=(lane,)) for lane in "ei"]
+    for thread in (sender, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    sender.join()
+    assert sorted(s for s, _ in got) == list(range(1, 601))
+    for lane in (b"e", b"i"):
+        assert [b for _, b in got if b[:1] == lane] == [lane + str(n).encode() for n in range(300)]
