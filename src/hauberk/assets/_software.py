@@ -62,9 +62,9 @@ def _unquote(value: str) -> str:
 
 
 def find(
-    host: Host, notes: Notes, matches: Callable[[str], bool], *, max_entries: int = MAX_ENTRIES
+    host: Host, notes: Notes, matches: Callable[[FileStat], bool], *, max_entries: int = MAX_ENTRIES
 ) -> Iterator[FileStat]:
-    """Regular files of the root filesystem whose path `matches`.
+    """Regular files of the root filesystem that `matches` takes.
 
     Other filesystems, `SKIP` and, after `max_entries` entries, the rest are left out; only the
     last is a problem, and is noted.
@@ -73,5 +73,5 @@ def find(
         if count >= max_entries:
             notes.add("/", f"more than {max_entries} files; the rest was not looked at")
             return
-        if matches(entry.path) and entry.kind == "file":
+        if entry.kind == "file" and matches(entry):
             yield entry

@@ -19,6 +19,7 @@ _LOCATOR_64 = b"PK\x06\x07"
 _ENTRY = struct.Struct("<4s6H3I5H2I")
 MAX_DIRECTORY = 32 * 1024 * 1024
 _CHUNK = 1 << 16
+_MAX_OFFSET = 1 << 62  # more cannot be sought
 
 
 class BadZip(ValueError):
@@ -148,6 +149,8 @@ def _locate(stream: Reader, size: int) -> tuple[int, int, int]:
 
 def data_start(stream: Reader, entry: Entry) -> int:
     """Where the packed bytes of `entry` begin. Raises BadZip."""
+    if entry.offset >= _MAX_OFFSET:
+        raise BadZip(f"{entry.name}: lies outside of the file")
     stream.seek(entry.offset)
     local = stream.read(30)
     if len(local) < 30 or local[:4] != b"PK\x03\x04":

@@ -245,8 +245,8 @@ def _in_repository(path: str, stem: str) -> Coordinates | None:
     return Coordinates(".".join(parts[root + 1 : -2]), artifact, version)
 
 
-def _matches(path: str) -> bool:
-    return path.lower().endswith(SUFFIXES)
+def _matches(entry: FileStat) -> bool:
+    return entry.path.lower().endswith(SUFFIXES)
 
 
 def _rows(host: Host, notes: Notes, entry: FileStat) -> Iterator[JavaArchive]:

@@ -1,4 +1,8 @@
-"""software.language_package: Python, Node, Ruby, PHP and conda packages, wherever they lie."""
+"""software.language_package: packages of languages, wherever they lie.
+
+Python, Node, Ruby, PHP and conda packages by their files; Go modules and Rust crates by what the
+compilers write into programs.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,18 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from hauberk.assets import _buildinfo
 from hauberk.assets._owners import find_owners
 from hauberk.assets._purl import npm_purl, purl, pypi_name
 from hauberk.assets._software import find
 from hauberk.errors import HostError, PathMissing
-from hauberk.ports import Collector, Host, Notes
+from hauberk.ports import Collector, FileStat, Host, Notes
 from hauberk.schema.asset import Asset, column
 from hauberk.schema.text import from_bytes
 
 MAX_ROWS = 200_000
 HEAD = 64 * 1024
+MIN_PROGRAM = 100 * 1024
 JSON_LIMIT = 32 * 1024 * 1024
 _BATCH = 20_000
 
@@ -27,7 +33,9 @@ class LanguagePackage(Asset, frozen=True, kw_only=True):
 
     KEY = ("ecosystem", "location", "name")
 
-    ecosystem: Annotated[str, column("Ecosystem", "生态", "pypi, npm, gem, composer, conda")]
+    ecosystem: Annotated[
+        str, column("Ecosystem", "生态", "pypi, npm, gem, composer, conda, golang, cargo")
+    ]
     name: Annotated[str, column("Package", "软件包")]
     version: Annotated[str, column("Version", "版本")] = ""
     location: Annotated[str, column("Location", "位置", "the folder it is installed in")] = ""
@@ -185,6 +193,9 @@ def _purl(ecosystem: str, found: Found) -> str:
     if ecosystem == "composer":
         vendor, _, name = found.name.rpartition("/")
         return purl("composer", name.lower(), found.version, namespace=vendor.lower())
+    if ecosystem == "golang":
+        parent, _, name = found.name.rpartition("/")
+        return purl("golang", name, found.version, namespace=parent)
     return purl(ecosystem, found.name, found.version)
 
 
@@ -203,10 +214,21 @@ def _read(host: Host, notes: Notes, path: str, kind: _Kind) -> list[Found]:
         return []
 
 
+def _wanted(entry: FileStat) -> bool:
+    return kind_of(entry.path) is not None or _may_tell_modules(entry)
+
+
+def _may_tell_modules(entry: FileStat) -> bool:
+    """A program large enough to be a Go or Rust one; scripts and libraries are passed over."""
+    name = entry.path.rpartition("/")[2]
+    return entry.mode & 0o111 != 0 and entry.size >= MIN_PROGRAM and ".so" not in name
+
+
 def _rows(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
-    for entry in find(host, notes, lambda path: kind_of(path) is not None):
+    for entry in find(host, notes, _wanted):
         kind = kind_of(entry.path)
         if kind is None:
+            yield from _modules(host, notes, entry.path)
             continue
         for found in _read(host, notes, entry.path, kind):
             yield LanguagePackage(
@@ -220,11 +242,31 @@ def _rows(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
             )
 
 
+def _modules(host: Host, notes: Notes, path: str) -> Iterator[LanguagePackage]:
+    try:
+        with host.open(path) as stream:
+            found = _buildinfo.modules(stream)
+    except PathMissing:
+        return
+    except (HostError, OSError) as error:
+        notes.add(path, error)
+        return
+    for module in found:
+        yield LanguagePackage(
+            ecosystem=module.ecosystem,
+            name=module.name,
+            version=module.version,
+            location=path,
+            path=path,
+            purl=_purl(module.ecosystem, Found(module.name, module.version)),
+        )
+
+
 def collect(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
     """Rows in path order, at most `MAX_ROWS`.
 
     Two packages of one name in one folder (a broken upgrade) both get a row: the second one is
-    placed by the file that tells of it.
+    placed by the file that tells of it and its version.
 
     Raises:
         HostError: the root cannot be listed.
@@ -237,7 +279,7 @@ def collect(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
             break
         unique = row
         if unique.key() in seen:
-            unique = msgspec.structs.replace(row, location=row.path)
+            unique = msgspec.structs.replace(row, location=f"{row.path}@{row.version}")
         if unique.key() in seen:
             continue
         seen.add(unique.key())

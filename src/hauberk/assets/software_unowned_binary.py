@@ -116,7 +116,7 @@ def elf_interpreter(head: bytes) -> str | None:
 
 
 def _candidates(host: Host, notes: Notes) -> list[FileStat]:
-    found = {entry.path: entry for entry in find(host, notes, _always) if _runs(entry)}
+    found = {entry.path: entry for entry in find(host, notes, _runs)}
     # Often file systems of their own, and where intruders drop things.
     for top in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108
         try:
@@ -128,10 +128,6 @@ def _candidates(host: Host, notes: Notes) -> list[FileStat]:
         except HostError as error:
             notes.add(top, error)
     return list(found.values())
-
-
-def _always(_path: str) -> bool:
-    return True
 
 
 def _runs(entry: FileStat) -> bool:

@@ -126,3 +126,18 @@ def test_a_window_stays_inside():
     assert window.read(1) == b""
     with pytest.raises(ValueError, match="start"):
         window.seek(0, 2)
+
+
+def test_an_offset_that_no_file_has_is_refused():
+    data = make({"a": b"hello"})
+    at = data.rindex(b"PK\x01\x02")
+    entry = bytearray(data[at : data.rindex(b"PK\x05\x06")])
+    struct.pack_into("<I", entry, 42, 0xFFFFFFFF)
+    struct.pack_into("<H", entry, 30, 12)
+    entry += struct.pack("<2HQ", 1, 8, 2**64 - 1)
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), at, 0)
+    raw = data[:at] + bytes(entry) + end
+    (found,) = listing(raw).entries
+    assert found.offset == 2**64 - 1
+    with pytest.raises(_zip.BadZip, match="outside"):
+        _zip.read(io.BytesIO(raw), found, 1000)
