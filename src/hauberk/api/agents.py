@@ -10,7 +10,7 @@ from hauberk.api import params
 from hauberk.api.auditing import audited
 from hauberk.api.context import Ctx, Who
 from hauberk.schema.view import AgentView, EnrolmentInput, EnrolmentView, Page
-from hauberk.store import fleet
+from hauberk.store import fleet, orders
 
 
 @get("/agents", opt={"role": "viewer"}, sync_to_thread=True)
@@ -51,7 +51,7 @@ def list_enrolments(
     limit: params.Limit = 100,
 ) -> Page[EnrolmentView]:
     """Enrolment tokens, newest first, without their secret."""
-    return fleet.enrolments(
+    return orders.enrolments(
         ctx.engine, who.tenant, text=filter_, cursor=cursor, limit=limit, now_ms=ctx.now_ms()
     )
 
@@ -60,12 +60,12 @@ def list_enrolments(
 def create_enrolment(ctx: Ctx, who: Who, data: JSONBody[EnrolmentInput]) -> EnrolmentView:
     """Make a one-time token; this answer alone carries it and the command to copy."""
     with audited(ctx, who, "enrolment.create", note=data.note) as entry:
-        fleet.check_enrolment(data)
+        orders.check_enrolment(data)
         url = ctx.facts().gateway_url
         entry.target, token, _ = ctx.agents.invite(
             who.tenant, url=url, note=data.note, ttl_s=data.ttl_s, created_by=who.name
         )
-    view = fleet.enrolment_view(ctx.engine, who.tenant, entry.target)
+    view = orders.enrolment_view(ctx.engine, who.tenant, entry.target)
     command = f"hauberk enroll {url} --token {token}"
     return msgspec.structs.replace(view, token=token, command=command)
 
@@ -74,7 +74,7 @@ def create_enrolment(ctx: Ctx, who: Who, data: JSONBody[EnrolmentInput]) -> Enro
 def delete_enrolment(ctx: Ctx, who: Who, enrolment_id: params.PathId) -> None:
     """Withdraw a token; agents that used it stay."""
     with audited(ctx, who, "enrolment.delete", enrolment_id):
-        fleet.delete_enrolment(ctx.engine, who.tenant, enrolment_id)
+        orders.delete_enrolment(ctx.engine, who.tenant, enrolment_id)
 
 
 ROUTES = (list_agents, revoke_agent, list_enrolments, create_enrolment, delete_enrolment)

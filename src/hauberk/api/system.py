@@ -18,7 +18,7 @@ from hauberk.schema.view import (
     TenantInput,
     TenantView,
 )
-from hauberk.store import audit, fleet
+from hauberk.store import audit, orders
 
 
 @get("/audit", opt={"role": "admin"}, sync_to_thread=True)
@@ -87,7 +87,7 @@ def _mine(who: Identity) -> bool:
 
 
 def _jobs(ctx: Context, who: Identity) -> list[JobView]:
-    return fleet.jobs(ctx.engine) if _mine(who) else []
+    return orders.jobs(ctx.engine) if _mine(who) else []
 
 
 ROUTES = (list_audit, verify_audit, list_tenants, create_tenant, list_jobs, show_system)

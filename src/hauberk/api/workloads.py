@@ -18,7 +18,7 @@ from hauberk.schema.view import (
     WorkloadDetail,
     WorkloadView,
 )
-from hauberk.store import desired, fleet, tasks
+from hauberk.store import desired, fleet, orders, tasks
 
 
 @get("/workloads", opt={"role": "viewer"}, sync_to_thread=True)
@@ -66,7 +66,7 @@ def list_tasks(
     limit: params.Limit = 100,
 ) -> Page[TaskView]:
     """Orders to this machine, newest first."""
-    return fleet.tasks(
+    return orders.tasks(
         ctx.engine,
         who.tenant,
         workload_id,
@@ -83,7 +83,7 @@ def create_task(
 ) -> TaskView:
     """Order the workload's agent to collect now."""
     with audited(ctx, who, "task.create", workload_id, kind=data.kind) as entry:
-        fleet.check_task(data.subclasses, data.ttl_s)
+        orders.check_task(data.subclasses, data.ttl_s)
         made = tasks.create(
             ctx.engine,
             ctx.agents.keys,
@@ -97,7 +97,7 @@ def create_task(
         )
         entry.detail |= {"tasks": made, "subclasses": data.subclasses}
     ctx.feed.publish(who.tenant, Notice(topic="tasks", at_ms=ctx.now_ms(), workload=workload_id))
-    return fleet.task_view(ctx.engine, who.tenant, made[0], ctx.clock.wall_ns())
+    return orders.task_view(ctx.engine, who.tenant, made[0], ctx.clock.wall_ns())
 
 
 @put("/workloads/{workload_id:str}/desired", opt={"role": "analyst"}, sync_to_thread=True)
@@ -106,7 +106,7 @@ def replace_desired(
 ) -> WorkloadDetail:
     """Replace schedule and budget; 409 when somebody else did meanwhile."""
     with audited(ctx, who, "desired.replace", workload_id, replaced=data.version) as entry:
-        fleet.check_desired(data)
+        orders.check_desired(data)
         entry.detail["version"] = desired.replace(
             ctx.engine,
             who.tenant,
