@@ -32,6 +32,7 @@ from hauberk.errors import HostError
 from hauberk.schema.asset import Asset, RoleTag
 
 MAX_EVIDENCE = 16
+MAX_ARGV = 16_384  # characters; bounds what a pattern can be made to cost
 _COMM = 15  # the kernel cuts task names
 _INSTALLED = frozenset({"", "installed", "unpacked", "half-configured", "triggers-pending"})
 Exists = Callable[[str], bool]
@@ -50,7 +51,10 @@ class _Process:
     def __init__(self, row: Asset) -> None:
         arguments = field_of(row, "argv", list[str]())
         self.exe = field_of(row, "exe", "")
-        self.argv = " ".join(arguments)
+        line = " ".join(arguments)
+        # A long class path stands in the middle: what tells programs apart is at the ends.
+        half = MAX_ARGV // 2
+        self.argv = line if len(line) <= MAX_ARGV else f"{line[:half]} {line[-half:]}"
         # `nginx: master process ...` and `sshd: user` rewrite their arguments.
         first = arguments[0].split(" ", 1)[0].rstrip(":") if arguments else ""
         self.names = {

@@ -229,3 +229,10 @@ def test_evidence_is_bounded_and_without_pids():
     many = [process(f"p{i}", pid=i) for i in range(100)]
     found = tags({"runtime.process": many}, [role("r", by_process(*(f"p{i}" for i in range(100))))])
     assert len(found[0].evidence) == 3
+
+
+def test_long_command_lines_are_searched_at_both_ends():
+    long = ["java", "-Dfirst=1", "-cp", "x" * 200_000, "kafka.Kafka"]
+    for pattern, found in (("first", True), (r"kafka\.Kafka$", True), ("x{20000}", False)):
+        wanted = Evidence(weight=50, process=ProcessEvidence(argv=pattern))
+        assert bool(has(wanted, runtime__process=[process("java", "", long)])) is found
