@@ -20,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
-from serverkit import Agent, ServerProcess, processes  # noqa: E402
+from serverkit import Agent, ServerProcess, processes
 
-from hauberk.link import wire  # noqa: E402
-from hauberk.schema.event import ProcessActivity  # noqa: E402
+from hauberk.link import wire
+from hauberk.schema.event import ProcessActivity
 
 
 def send(agent: Agent, size: int, seconds: float, rate: float, out: multiprocessing.Queue) -> None:

@@ -1,0 +1,1 @@
+"""Figures of the budgets: `make bench`. Not run by `make test`."""
