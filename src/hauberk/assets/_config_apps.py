@@ -65,7 +65,8 @@ class App:
     the bytes `near` if given, `path_version` in paths and arguments. `configs` are globs: the
     first hit is shown, all are read. `options` maps command-line options to config, data, port,
     address or user; `keys` maps settings to the same words; `sections` are the only ones read of
-    a sectioned file.
+    a sectioned file. `data_config` is the configuration's place below a data folder that was given
+    as an option.
     `port`, `address` and `data_dir` are what it uses when nobody says otherwise.
     """
 
@@ -81,6 +82,7 @@ class App:
     options: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[str, ...] = ()
+    data_config: str = ""
     port: str = ""
     address: str = "*"
     data_dir: str = ""
@@ -109,13 +111,7 @@ class Instance:
 def words_of(argv: Sequence[str]) -> list[str]:
     """The arguments; a title that the process wrote over them is split at blanks."""
     given = [a for a in argv if a]
-    if len(given) != 1:
-        return given
-    words = given[0].split()
-    for at, word in enumerate(words):
-        if word.startswith("/"):
-            return words[at:]
-    return words
+    return given[0].split() if len(given) == 1 else given
 
 
 def options_of(words: Sequence[str], wanted: Mapping[str, str]) -> dict[str, str]:
@@ -316,6 +312,10 @@ def _absolute(path: str) -> str:
 def _complete(host: Host, notes: Notes, found: Instance, packages: Packages) -> None:
     """Version, configuration and package of an instance."""
     app = found.app
+    data = found.values.get("data", "")
+    if not found.config and app.data_config and data.startswith("/"):
+        path = posixpath.join(data, app.data_config)
+        found.config = path if _config.is_file(host, found.base + path, notes) else ""
     configs = [found.config] if found.config else []
     if not configs:
         hits = [p for g in app.configs for p in _config.glob(host, found.base + g, notes)]

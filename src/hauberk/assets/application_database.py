@@ -62,6 +62,7 @@ APPS: tuple[App, ...] = (
         options={"config_file": "config", "--config_file": "config", "--config-file": "config",
                  "-D": "data", "-p": "port", "-h": "address"},
         keys={"data_directory": "data", "port": "port", "listen_addresses": "address"},
+        data_config="postgresql.conf",
         port="5432",
         address="localhost",
     ),

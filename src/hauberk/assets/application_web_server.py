@@ -83,6 +83,7 @@ APPS: tuple[App, ...] = (
         configs=("/etc/tomcat*/server.xml", "/opt/*tomcat*/conf/server.xml",
                  "/usr/local/*tomcat*/conf/server.xml"),
         options={"-Dcatalina.base": "data"},
+        data_config="conf/server.xml",
         port="8080",
     ),
     App(

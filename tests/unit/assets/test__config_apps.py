@@ -116,7 +116,10 @@ def test_loop_of_parents_ends():
     ("argv", "words"),
     [
         (["/a", "-x"], ["/a", "-x"]),
-        (["nginx: master process /usr/sbin/nginx -c /x", "", ""], ["/usr/sbin/nginx", "-c", "/x"]),
+        (
+            ["nginx: master process /usr/sbin/nginx -c /x", "", ""],
+            ["nginx:", "master", "process", "/usr/sbin/nginx", "-c", "/x"],
+        ),
         (["redis 127.0.0.1:1"], ["redis", "127.0.0.1:1"]),
         ([], []),
     ],

@@ -33,6 +33,15 @@ def test_postgresql():
     assert row.config == "/etc/postgresql/15/main/postgresql.conf"
 
 
+def test_postgresql_configured_in_its_data_folder():
+    files = {
+        "/pg/postgresql.conf": "port = 7\n",
+        "/etc/postgresql/15/main/postgresql.conf": "port = 8\n",
+    }
+    row = one("/usr/bin/postgres", ["postgres", "-D", "/pg"], files)
+    assert (row.config, row.listen) == ("/pg/postgresql.conf", ["localhost:7"])
+
+
 def test_mariadb_reads_its_sections():
     files = {
         "/etc/mysql/my.cnf": "[client]\nport=1\n",
