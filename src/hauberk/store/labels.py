@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
+
 from hauberk.errors import BadWire
 from hauberk.ports import Collector
 from hauberk.registry import discover
@@ -34,15 +36,17 @@ class Kind:
 
     subclass: str
     struct: type[Asset]
+    defaults: dict[str, Any]
 
     def key(self, row: dict[str, Any]) -> str:
-        """The row's natural key, as `Asset.key()` makes it.
+        """The row's natural key, as `Asset.key()` makes it; an older agent's row takes defaults.
 
         Raises:
             BadWire: the row lacks a key field.
         """
         try:
-            return "\x1f".join(str(row[name]) for name in self.struct.KEY)
+            whole = self.defaults | row
+            return "\x1f".join(str(whole[name]) for name in self.struct.KEY)
         except KeyError as error:
             raise BadWire(f"asset/{self.subclass}: rows without {error.args[0]!r}") from error
 
@@ -70,7 +74,16 @@ class Kind:
 def kinds() -> dict[str, Kind]:
     """Every subclass that has a collector, found by walking `hauberk.assets`."""
     found = discover("hauberk.assets", "COLLECTOR", Collector)
-    return {c.subclass: Kind(c.subclass, c.struct) for c in found.values()}
+    return {c.subclass: Kind(c.subclass, c.struct, _defaults(c.struct)) for c in found.values()}
+
+
+def _defaults(struct: type[Asset]) -> dict[str, Any]:
+    fields = msgspec.structs.fields(struct)
+    return {
+        f.name: f.default
+        for f in fields
+        if f.name in struct.KEY and f.default is not msgspec.NODEFAULT
+    }
 
 
 def kind_of(subclass: str) -> Kind:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import func, insert, select
+from storekit import DAY_NS, NOW_NS, TABLE, Kit, rows
+
+from hauberk.store.database import read, write
+from hauberk.store.jobs import Jobs
+from hauberk.store.lake import Lake
+from hauberk.store.tables import asset, asset_change, session
+from hauberk.store.upkeep import Keep, expired, jobs
+
+
+def test_every_job_runs(kit: Kit, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", app_id="inbox:1")
+    for n in range(10):
+        lake.append("t", TABLE, rows(1, first=n), position=n + 1)
+    lake.append("t", TABLE, rows(1, received_ns=NOW_NS - 9 * DAY_NS), position=11)
+    keep = Keep(event_days=3)
+    work = Jobs(kit.engine, kit.clock, jobs(kit.engine, lake, kit.clock, keep), owner="me")
+    kit.clock.forward(1000)
+    ran = 0
+    while work.step():
+        ran += 1
+    assert ran == 4
+    files = lake.files("t", TABLE)
+    assert (len(files), sum(f.rows for f in files)) == (1, 10)
+
+
+def test_what_is_over_goes(kit: Kit) -> None:
+    now = NOW_NS + 100 * DAY_NS
+    common = {"tenant": "t", "workload": "w", "subclass": "s"}
+    with write(kit.engine) as db:
+        for name, ends in (("old", now - 1), ("new", now + 1)):
+            values = {"token_hash": name, "created_ns": 1, "expires_ns": ends}
+            db.execute(insert(session).values(**values))
+        for name, gone in (("here", None), ("gone", now - 31 * DAY_NS), ("just", now - 1)):
+            times = {"first_seen_ns": 1, "changed_ns": 1, "last_seen_ns": 1, "gone_ns": gone}
+            db.execute(insert(asset).values(key=name, id=name, **common, **times))
+        db.execute(insert(asset_change).values(at_ns=now - 91 * DAY_NS, **common))
+    assert expired(kit.engine, now, Keep()) == 3
+    with read(kit.engine) as db:
+        assert db.execute(select(session.c.token_hash)).scalars().all() == ["new"]
+        assert sorted(db.execute(select(asset.c.key)).scalars()) == ["here", "just"]
+        assert db.execute(select(func.count()).select_from(asset_change)).scalar() == 0
