@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from storekit import Kit, events, item, seal
+
+from hauberk.assets import software_os_package
+from hauberk.ingest.feed import Feed
+from hauberk.ingest.live import Live
+from hauberk.ingest.names import Hostnames
+from hauberk.ingest.poison import Poison
+from hauberk.ingest.state import StateConsumer
+from hauberk.link import wire
+from hauberk.store.assets import Assets
+from hauberk.store.database import read
+from hauberk.store.tables import asset
+
+Package = software_os_package.COLLECTOR.struct
+
+
+def packages(*names: str, epoch: int = 1, sub: str = "software.os_package") -> bytes:
+    rows = [Package(manager="dpkg", name=n, arch="amd64", version="1") for n in names]
+    meta: dict[str, str | int] = {"epoch": epoch, "full": 1, "part": 1, "parts": 1}
+    return wire.encode_batch([wire.encode_table(f"asset/{sub}", Package, rows, meta)])
+
+
+@pytest.fixture
+def consumer(kit: Kit, tmp_path: Path):
+    def make() -> StateConsumer:
+        names = Hostnames(kit.engine)
+        assets = Assets(kit.engine, hostname=names.of)
+        live = Live(Feed(kit.clock), names)
+        return StateConsumer(kit.inbox, assets, live, Poison(tmp_path / "poison"), kit.clock)
+
+    return make
+
+
+def labels(kit: Kit) -> list[str]:
+    with read(kit.engine) as db:
+        query = select(asset.c.label).where(asset.c.gone_ns.is_(None)).order_by(asset.c.label)
+        return list(db.execute(query).scalars())
+
+
+def test_batches_are_applied_in_order_and_once(kit: Kit, consumer) -> None:
+    key, _, peer = kit.enrol()
+    bodies = [packages("a", "b", epoch=1), events(), packages("b", "c", epoch=2)]
+    kit.inbox.append(
+        [item(seal(key, peer, b, n), sequence=n, workload=peer.workload) for n, b in enumerate(bodies, 1)]
+    )
+    one = consumer()
+    assert one.step() is True
+    assert one.step() is False
+    assert labels(kit) == ["b", "c"]
+    again = consumer()
+    assert again.position == 3
+    assert again.step() is False
+
+
+def test_position_without_inventory_is_kept_now_and_then(kit: Kit, consumer) -> None:
+    key, _, peer = kit.enrol()
+    kit.inbox.append([item(seal(key, peer, events()))])
+    one = consumer()
+    one.step()
+    assert consumer().position == 0
+    kit.clock.forward(3)
+    kit.inbox.append([item(seal(key, peer, events(1), 2), sequence=2)])
+    one.step()
+    assert consumer().position == 2
+
+
+def test_poison_goes_aside_and_the_rest_goes_on(kit: Kit, consumer, tmp_path: Path) -> None:
+    key, _, peer = kit.enrol()
+    kit.inbox.append(
+        [
+            item(b"not an envelope", sequence=1),
+            item(seal(key, peer, packages("x", sub="no.such"), 2), sequence=2),
+            item(seal(key, peer, packages("a"), 3), sequence=3),
+        ]
+    )
+    consumer().step()
+    assert labels(kit) == ["a"]
+    assert len(list((tmp_path / "poison").glob("*.json"))) == 2
