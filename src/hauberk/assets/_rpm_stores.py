@@ -101,10 +101,12 @@ def ndb_blobs(data: bytes) -> Iterator[bytes]:
     """
     if len(data) < 32 or data[:4] != b"RpmP":
         raise BadStore("not an ndb database")
-    slot_pages = struct.unpack_from("<I", data, 12)[0]
-    end = min(slot_pages * 4096, len(data))
+    version, _, slot_pages = struct.unpack_from("<3I", data, 4)
+    end = slot_pages * 4096
+    if version or not slot_pages or end > len(data):
+        raise BadStore(f"version {version}, {slot_pages} slot pages in {len(data)} bytes")
     budget = len(data)
-    for at in range(32, end - 15, 16):
+    for at in range(32, end, 16):
         magic, package, block, blocks = struct.unpack_from("<4s3I", data, at)
         if magic != b"Slot":
             raise BadStore(f"slot at byte {at} has no magic")
@@ -140,6 +142,9 @@ class _Bdb:
         if not 512 <= self.size <= 65536 or self.size & (self.size - 1):
             raise BadStore(f"page size {self.size}")
         self.pages = len(data) // self.size
+        (last,) = struct.unpack_from(f"{self.order}I", data, 32)
+        if last >= self.pages:
+            raise BadStore(f"cut short: {self.pages} of {last + 1} pages")
         self.budget = len(data)
 
     def blobs(self) -> Iterator[bytes]:
