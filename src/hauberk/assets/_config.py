@@ -18,6 +18,8 @@ TEXT_LIMIT = 1024 * 1024
 LINE_LIMIT = 8192
 MAX_LINES = 20_000
 MAX_ENTRIES = 5_000
+MAX_LINKS = 40
+_CONTAINER_ROOT = re.compile(r"(/proc/\d+/root)(/.*)")
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 
 
@@ -30,10 +32,41 @@ class Account(NamedTuple):
     shell: str
 
 
+def inside(host: Host, path: str) -> str:
+    """Resolve links below /proc/PID/root against that root; other paths stay as they are.
+
+    The kernel resolves an absolute link in a container's tree against the reader's own root: a
+    container could point its nginx.conf at a file of the machine. Raises HostError for a loop.
+    """
+    hit = _CONTAINER_ROOT.fullmatch(path)
+    if hit is None:
+        return path
+    base = hit.group(1)
+    todo = hit.group(2).split("/")[::-1]
+    done: list[str] = []
+    hops = 0
+    while todo:
+        part = todo.pop()
+        if part == "..":
+            done = done[:-1]
+        elif part not in ("", "."):
+            try:
+                target = host.readlink("/".join([base, *done, part]))
+            except HostError:  # no link: absent ones are told by who reads the path
+                done.append(part)
+                continue
+            hops += 1
+            if hops > MAX_LINKS:
+                raise HostError(f"{path}: too many levels of symbolic links")
+            done = [] if target.startswith("/") else done
+            todo += target.split("/")[::-1]
+    return "/".join([base, *done])
+
+
 def read(host: Host, path: str, notes: Notes, limit: int = TEXT_LIMIT) -> bytes | None:
     """The first `limit` bytes; None when absent. Refusals and a cut are noted."""
     try:
-        raw = host.head(path, limit + 1)
+        raw = host.head(inside(host, path), limit + 1)
     except PathMissing:
         return None
     except HostError as error:
@@ -62,7 +95,7 @@ def lines(content: str) -> Iterator[tuple[int, str]]:
 def names(host: Host, folder: str, notes: Notes) -> list[str]:
     """Entries of a folder, sorted; empty when it is absent. Refusals are noted."""
     try:
-        found = host.listdir(folder)
+        found = host.listdir(inside(host, folder))
     except PathMissing:
         return []
     except HostError as error:
@@ -76,7 +109,7 @@ def names(host: Host, folder: str, notes: Notes) -> list[str]:
 def stat(host: Host, path: str, notes: Notes, *, follow: bool = True) -> FileStat | None:
     """What the path is; None when absent. Refusals are noted."""
     try:
-        return host.stat(path, follow=follow)
+        return host.stat(inside(host, path) if follow else path, follow=follow)
     except PathMissing:
         return None
     except HostError as error:

@@ -10,6 +10,8 @@ from hauberk.errors import HostError, PathMissing
 from hauberk.ports import Host, Notes
 from hauberk.schema.text import from_bytes
 
+from . import _config
+
 SEARCH_LIMIT = 48 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _OVERLAP = 256
@@ -32,7 +34,7 @@ def find(
     much as looking for one.
     """
     try:
-        with host.open(path) as stream:
+        with host.open(_config.inside(host, path)) as stream:
             return _search(stream, pattern, limit, near)
     except PathMissing:
         return ""
@@ -67,7 +69,7 @@ def _match(data: bytes, pattern: re.Pattern[bytes], near: bytes) -> re.Match[byt
 def go_version(host: Host, path: str, notes: Notes) -> str | None:
     """The Go release that built the ELF file ("1.22.3"), "" when unsaid; None: not built by Go."""
     try:
-        with host.open(path) as stream:
+        with host.open(_config.inside(host, path)) as stream:
             return _go_version(stream)
     except PathMissing:
         return None
@@ -125,7 +127,7 @@ def zip_names(host: Host, path: str, notes: Notes, limit: int = 16 * 1024 * 1024
     A directory over `limit` bytes, or one that is no directory, gives a note and no names.
     """
     try:
-        with host.open(path) as stream:
+        with host.open(_config.inside(host, path)) as stream:
             size = stream.seek(0, 2)
             stream.seek(max(0, size - 66_000))
             tail = stream.read(66_000)

@@ -87,7 +87,7 @@ class _Search:
 
     def _names(self, path: str) -> list[str]:
         try:
-            found = self.host.listdir(path)
+            found = self.host.listdir(_config.inside(self.host, path))
         except HostError:  # a file, gone, or not ours to read: _config notes refusals of tops
             return []
         self.left -= 1

@@ -10,6 +10,7 @@ from hauberk.ports import Collector, Host, Notes
 
 from ._config_apps import App, Application, rows
 from ._config_web import APACHE, NGINX, OPENRESTY
+from .application_web_site import SERVERS, sites_of
 
 APPS: tuple[App, ...] = (
     OPENRESTY,
@@ -124,7 +125,13 @@ class WebServer(Application, frozen=True, kw_only=True):
 def collect(host: Host, notes: Notes) -> Iterator[WebServer]:
     """Running instances first. Works on files alone: `running` is None then."""
     for values in rows(host, notes, APPS):
-        yield msgspec.convert(values, WebServer)
+        row = msgspec.convert(values, WebServer)
+        if row.config and not row.listen and row.name in SERVERS:
+            base = f"/proc/{row.pid}/root" if row.container else ""
+            found = sites_of(host, notes, row.name, row.config, base)
+            addresses = dict.fromkeys(a for site in found for a in site.listen)
+            row = msgspec.structs.replace(row, listen=list(addresses)[:64])
+        yield row
 
 
 COLLECTOR = Collector("application.web_server", WebServer, collect, every_s=3600)

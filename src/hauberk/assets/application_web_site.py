@@ -169,12 +169,20 @@ def _virtual_host(tree: _Tree, block: int, opener: Directive, listen: list[str])
 
 _Parse = Callable[[Host, Notes, str, str], Iterator[Directive]]
 _Sites = Callable[[Iterator[Directive]], Iterator[WebSite]]
-_SERVERS: dict[str, tuple[_Parse, _Sites]] = {
+SERVERS: dict[str, tuple[_Parse, _Sites]] = {
     "nginx": (_config_web.nginx, nginx_sites),
     "OpenResty": (_config_web.nginx, nginx_sites),
     "Apache httpd": (_config_web.apache, apache_sites),
 }
 _APPS = (_config_web.OPENRESTY, _config_web.NGINX, _config_web.APACHE)
+
+
+def sites_of(
+    host: Host, notes: Notes, server: str, config: str, base: str = ""
+) -> Iterator[WebSite]:
+    """Sites of one configuration of a server named in SERVERS; `base` leads to a container."""
+    parse, rows = SERVERS[server]
+    return rows(parse(host, notes, config, base))
 
 
 def sites(host: Host, notes: Notes) -> Iterator[WebSite]:
@@ -184,8 +192,7 @@ def sites(host: Host, notes: Notes) -> Iterator[WebSite]:
         if not found.config or (found.base, found.config) in done:
             continue
         done.add((found.base, found.config))
-        parse, rows = _SERVERS[found.app.name]
-        for row in rows(parse(host, notes, found.config, found.base)):
+        for row in sites_of(host, notes, found.app.name, found.config, found.base):
             yield msgspec.structs.replace(
                 row,
                 server=found.app.name,

@@ -81,6 +81,36 @@ def test_links():
     assert _config.is_file(host, "/bin/x", Notes())
 
 
+def test_links_of_a_container_stay_in_it():
+    host = DictHost(
+        {
+            "/etc/shadow": "secret",
+            "/ctr/etc/shadow": "inner",
+            "/ctr/data/n.conf": "x",
+            "/ctr/sub/a/b": "y",
+        },
+        links={
+            "/proc/7/root": "/ctr",
+            "/ctr/etc/n.conf": "/etc/shadow",
+            "/ctr/etc/ok": "../data/n.conf",
+            "/ctr/etc/up": "../../../../etc/shadow",
+            "/ctr/dir": "/sub/a",
+            "/ctr/loop": "/loop",
+            "/plain": "/etc/shadow",
+        },
+    )
+    notes = Notes()
+    assert _config.text(host, "/proc/7/root/etc/n.conf", notes) == "inner"
+    assert _config.text(host, "/proc/7/root/etc/ok", notes) == "x"
+    assert _config.text(host, "/proc/7/root/etc/up", notes) == "inner"
+    assert _config.names(host, "/proc/7/root/dir", notes) == ["b"]
+    assert _config.text(host, "/plain", notes) == "secret"
+    assert notes.problems == []
+    assert _config.read(host, "/proc/7/root/loop", notes) is None
+    assert _config.stat(host, "/proc/7/root/loop/x", notes) is None
+    assert len(notes.problems) == 2
+
+
 def test_hash_and_password():
     assert _config.sha256(b"a") == hashlib.sha256(b"a").hexdigest()
     assert _config.without_password("http://u:p@h:1/x@y") == "http://h:1/x@y"

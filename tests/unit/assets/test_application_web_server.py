@@ -23,13 +23,14 @@ def test_nginx_with_workers():
         .host(
             {
                 "/usr/sbin/nginx": Node("built nginx/1.22.1 (x)", mode=0o755),
-                "/etc/nginx/nginx.conf": "user www-data;\n",
+                "/etc/nginx/nginx.conf": "user www-data;\nhttp { server { listen 8080; } }\n",
             }
         )
     )
     (row,), problems = run(COLLECTOR, host)
     assert problems == []
     assert (row.name, row.version, row.running, row.pid) == ("nginx", "1.22.1", True, 10)
+    assert row.listen == ["8080"]
     assert (row.pids, row.config, row.start_ns) == (
         ["10", "11"],
         "/etc/nginx/nginx.conf",

@@ -90,16 +90,26 @@ def test_needs_a_running_machine():
         run(COLLECTOR, DictHost({}))
 
 
-def test_live_against_iproute():
-    rows, _ = run(COLLECTOR, LiveHost())
+def device_folders():
+    return {n for n in os.listdir("/sys/class/net") if os.path.isdir(f"/sys/class/net/{n}")}
+
+
+def said_addresses():
     said = json.loads(subprocess.check_output(["ip", "-j", "addr", "show"]))
-    expected = {
-        (link["ifname"], info["local"], info["prefixlen"])
-        for link in said
-        for info in link["addr_info"]
-    }
+    return {(i["ifname"], a["local"], a["prefixlen"]) for i in said for a in i["addr_info"]}
+
+
+def test_live_against_iproute():
+    # Other tests make and remove interfaces meanwhile: asked before and after.
+    before, links = said_addresses(), device_folders()
+    rows, _ = run(COLLECTOR, LiveHost())
+    after, links_after = said_addresses(), device_folders()
     found = {(r.interface, r.address, r.prefix) for r in rows if r.kind == "address"}
-    assert expected == found
-    assert {r.interface for r in rows if r.kind == "interface"} == set(os.listdir("/sys/class/net"))
+    assert before & after <= found <= before | after
+    assert found
+    names = {r.interface for r in rows if r.kind == "interface"}
+    assert links & links_after <= names <= links | links_after
     routes = json.loads(subprocess.check_output(["ip", "-4", "-j", "route", "show"]))
-    assert len(routes) == len([r for r in rows if r.kind == "route" and r.family == "ipv4"])
+    default = [r["gateway"] for r in routes if r["dst"] == "default"]
+    shown = [r.gateway for r in rows if (r.kind, r.family, r.prefix) == ("route", "ipv4", 0)]
+    assert shown == default

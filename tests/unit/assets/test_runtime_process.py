@@ -157,3 +157,33 @@ def test_live_count_equals_proc():
     assert steady <= found
     with open("/proc/stat") as file:
         assert any(line.startswith("btime") for line in file)
+
+
+def cgroup2_mount():
+    with open("/proc/mounts") as file:
+        return next((line.split()[1] for line in file if line.split()[2] == "cgroup2"), "")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a control group")
+@pytest.mark.skipif(
+    not os.access(cgroup2_mount() or "/nowhere", os.W_OK), reason="needs a cgroup2 mount"
+)
+def test_live_container_by_its_control_group():
+    group = f"{cgroup2_mount()}/hauberk-test-{CONTAINER}"[: -len(CONTAINER) - 1] + f"/{CONTAINER}"
+    os.makedirs(group)
+    try:
+        with subprocess.Popen(["sleep", "60"]) as child:
+            try:
+                with open(f"{group}/cgroup.procs", "w") as file:
+                    file.write(str(child.pid))
+                rows, _ = run(COLLECTOR, LiveHost())
+            finally:
+                child.kill()
+    finally:
+        os.rmdir(group)
+        os.rmdir(os.path.dirname(group))
+    row = next(r for r in rows if r.pid == child.pid)
+    assert row.container == CONTAINER
+    assert row.cgroup.endswith(f"hauberk-test/{CONTAINER}")
+    assert row.user == ""
