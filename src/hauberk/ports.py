@@ -133,11 +133,19 @@ class Host(Protocol):
         """The link's text, not resolved."""
 
     def walk(
-        self, top: str, *, skip: Collection[str] = (), max_depth: int = 64
+        self,
+        top: str,
+        *,
+        skip: Collection[str] = (),
+        max_depth: int = 64,
+        wanted: Callable[[str], bool] | None = None,
+        denied: Callable[[str, str], None] | None = None,
     ) -> Iterator[FileStat]:
         """Everything below `top` on the same filesystem, never following links.
 
-        `skip` holds absolute folders to leave out. A folder that cannot be read is skipped.
+        `skip` holds absolute folders to leave out. `wanted` is asked the bare name of what is not
+        a folder: what it refuses is neither looked at nor given (far cheaper than filtering).
+        `denied` is told (path, reason) of each folder that could not be read.
         """
 
     def usage(self, path: str) -> FsUsage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as st_mode
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal, NoReturn
 
 from hauberk.errors import HostError, PathDenied, PathMissing, PathTooLarge
@@ -95,38 +95,77 @@ def read_head(fd: int, size: int) -> bytes:
     return b"".join(parts)
 
 
+class _Level:
+    """One open folder of a walk: what is left to look at below it."""
+
+    __slots__ = ("depth", "fd", "left", "prefix")
+
+    def __init__(self, fd: int, path: str, depth: int) -> None:
+        self.fd = fd
+        self.prefix = "/" if path == "/" else f"{path}/"
+        self.depth = depth
+        with os.scandir(fd) as entries:
+            self.left = sorted(
+                ((e.name, e.is_dir(follow_symlinks=False)) for e in entries), reverse=True
+            )
+
+
 def walk_fd(
-    fd: int, top: str, skip: Collection[str], max_depth: int, device: int | None = None
+    fd: int,
+    top: str,
+    skip: Collection[str],
+    max_depth: int,
+    wanted: Callable[[str], bool] | None = None,
+    denied: Callable[[str, str], None] | None = None,
 ) -> Iterator[FileStat]:
     """Everything below the open folder `fd`, name-sorted, folders before what they hold.
 
-    Holds one descriptor per level; entries that vanish meanwhile are left out.
+    Holds one descriptor per level (`fd` itself stays the caller's); entries that vanish meanwhile
+    are left out. See `ports.Host.walk` for `wanted` and `denied`.
     """
-    if device is None:
-        device = os.fstat(fd).st_dev
+    device = os.fstat(fd).st_dev
+    levels: list[_Level] = []
     try:
-        names = sorted(os.listdir(fd))
-    except OSError:
-        return
-    prefix = "/" if top == "/" else f"{top}/"
-    for entry in names:
-        path = prefix + name_of(entry)
-        if path in skip:
-            continue
-        try:
-            found = os.stat(entry, dir_fd=fd, follow_symlinks=False)
-        except OSError:
-            continue
-        if found.st_dev != device:
-            continue
-        yield to_stat(path, found)
-        if not st_mode.S_ISDIR(found.st_mode) or max_depth <= 1:
-            continue
-        try:
-            child = os.open(entry, DIR_FLAGS, dir_fd=fd)
-        except OSError:
-            continue
-        try:
-            yield from walk_fd(child, path, skip, max_depth - 1, device)
-        finally:
-            os.close(child)
+        _enter(levels, os.dup(fd), top, 1, denied)
+        while levels:
+            level = levels[-1]
+            if not level.left:
+                os.close(levels.pop().fd)
+                continue
+            entry, folder = level.left.pop()
+            name = name_of(entry)
+            path = level.prefix + name
+            if path in skip or not (folder or wanted is None or wanted(name)):
+                continue
+            try:
+                found = os.stat(entry, dir_fd=level.fd, follow_symlinks=False)
+            except OSError:
+                continue
+            if found.st_dev != device:
+                continue
+            yield to_stat(path, found)
+            if folder and level.depth < max_depth:
+                try:
+                    child = os.open(entry, DIR_FLAGS, dir_fd=level.fd)
+                except OSError as error:
+                    _refused(error, path, denied)
+                    continue
+                _enter(levels, child, path, level.depth + 1, denied)
+    finally:
+        for level in levels:
+            os.close(level.fd)
+
+
+def _enter(
+    levels: list[_Level], fd: int, path: str, depth: int, denied: Callable[[str, str], None] | None
+) -> None:
+    try:
+        levels.append(_Level(fd, path, depth))
+    except OSError as error:
+        os.close(fd)
+        _refused(error, path, denied)
+
+
+def _refused(error: OSError, path: str, denied: Callable[[str, str], None] | None) -> None:
+    if denied is not None and error.errno not in _ABSENT:
+        denied(path, os.strerror(error.errno or 0))

@@ -6,7 +6,7 @@ import os
 import stat as st_mode
 import subprocess
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import BinaryIO
 
 from hauberk.errors import HostError, PathDenied, PathMissing
@@ -116,7 +116,13 @@ class LiveHost:
             _files.fail(error, path)
 
     def walk(
-        self, top: str, *, skip: Collection[str] = (), max_depth: int = 64
+        self,
+        top: str,
+        *,
+        skip: Collection[str] = (),
+        max_depth: int = 64,
+        wanted: Callable[[str], bool] | None = None,
+        denied: Callable[[str, str], None] | None = None,
     ) -> Iterator[FileStat]:
         """Everything below `top` on the same filesystem, never following links."""
         try:
@@ -124,7 +130,8 @@ class LiveHost:
         except OSError as error:
             _files.fail(error, top)
         try:
-            yield from _files.walk_fd(fd, top.rstrip("/") or "/", frozenset(skip), max_depth)
+            start = top.rstrip("/") or "/"
+            yield from _files.walk_fd(fd, start, frozenset(skip), max_depth, wanted, denied)
         finally:
             os.close(fd)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -247,7 +247,13 @@ class DictHost:
         return self._links[real]
 
     def walk(
-        self, top: str, *, skip: Collection[str] = (), max_depth: int = 64
+        self,
+        top: str,
+        *,
+        skip: Collection[str] = (),
+        max_depth: int = 64,
+        wanted: Callable[[str], bool] | None = None,
+        denied: Callable[[str, str], None] | None = None,
     ) -> Iterator[FileStat]:
         """Everything below `top`, never following links."""
         prefix = "/" if top == "/" else f"{top.rstrip('/')}/"
@@ -256,9 +262,18 @@ class DictHost:
             if path in skip:
                 continue
             found = self.stat(path, follow=False)
+            if found.kind != "dir" and wanted is not None and not wanted(name):
+                continue
             yield found
-            if found.kind == "dir" and max_depth > 1 and path not in self._denied:
-                yield from self.walk(path, skip=skip, max_depth=max_depth - 1)
+            if found.kind != "dir" or max_depth <= 1:
+                continue
+            if path in self._denied:
+                if denied is not None:
+                    denied(path, "Permission denied")
+                continue
+            yield from self.walk(
+                path, skip=skip, max_depth=max_depth - 1, wanted=wanted, denied=denied
+            )
 
     def usage(self, path: str) -> FsUsage:
         """Space by the longest mount point given."""

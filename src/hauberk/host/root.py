@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat as st_mode
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import BinaryIO, Self
 
 from hauberk.errors import HostError, NotLive, PathDenied, PathMissing
@@ -176,12 +176,19 @@ class RootHost:
             os.close(fd)
 
     def walk(
-        self, top: str, *, skip: Collection[str] = (), max_depth: int = 64
+        self,
+        top: str,
+        *,
+        skip: Collection[str] = (),
+        max_depth: int = 64,
+        wanted: Callable[[str], bool] | None = None,
+        denied: Callable[[str, str], None] | None = None,
     ) -> Iterator[FileStat]:
         """Everything below `top` on the same filesystem, never following links."""
         fd = self._open_dir(top)
         try:
-            yield from _files.walk_fd(fd, top.rstrip("/") or "/", frozenset(skip), max_depth)
+            start = top.rstrip("/") or "/"
+            yield from _files.walk_fd(fd, start, frozenset(skip), max_depth, wanted, denied)
         finally:
             os.close(fd)
 
