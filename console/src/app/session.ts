@@ -57,7 +57,8 @@ export function useSignOut() {
   return async () => {
     await client.DELETE("/api/v1/session");
     setCsrf("");
-    cache.clear();
     cache.setQueryData(KEY, null);
+    // The next person must not see what this one saw.
+    cache.removeQueries({ predicate: (query) => query.queryKey[0] !== KEY[0] });
   };
 }

@@ -93,7 +93,8 @@ export function themeConfig(dark: boolean, language: Language): ThemeConfig {
       colorLinkActive: p.primary,
       colorSuccess: p.success,
       colorWarning: p.warning,
-      colorError: dark ? "#d45050" : p.danger,
+      // The dark algorithm darkens a seed; this one stays readable as text on the surface.
+      colorError: dark ? "#ff9d9d" : p.danger,
       colorErrorText: p.danger,
       colorBgLayout: p.page,
       colorBgContainer: p.surface,
@@ -117,7 +118,7 @@ export function themeConfig(dark: boolean, language: Language): ThemeConfig {
         titleFontSize: 13,
       },
       Segmented: { itemSelectedColor: p.text, itemColor: p.text2 },
-      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none" },
+      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none", dangerColor: dark ? "#1c0c0c" : "#ffffff" },
       Drawer: { paddingLG: 18 },
       Form: { itemMarginBottom: 16, verticalLabelPadding: "0 0 4px" },
     },
