@@ -62,14 +62,26 @@ def _unquote(value: str) -> str:
 
 
 def find(
-    host: Host, notes: Notes, matches: Callable[[FileStat], bool], *, max_entries: int = MAX_ENTRIES
+    host: Host,
+    notes: Notes,
+    matches: Callable[[FileStat], bool],
+    *,
+    names: Callable[[str], bool] | None = None,
+    max_entries: int = MAX_ENTRIES,
 ) -> Iterator[FileStat]:
     """Regular files of the root filesystem that `matches` takes.
 
-    Other filesystems, `SKIP` and, after `max_entries` entries, the rest are left out; only the
-    last is a problem, and is noted.
+    `names` is a cheap first question by the bare name: files that it refuses are not even looked
+    at. Other filesystems and `SKIP` are left out; folders that cannot be read and, after
+    `max_entries` entries, the rest are problems, and are noted.
     """
-    for count, entry in enumerate(host.walk("/", skip=SKIP)):
+    walk = host.walk(
+        "/",
+        skip=SKIP,
+        wanted=names,
+        denied=lambda path, reason: notes.add(path, f"{reason}: not looked into; run as root"),
+    )
+    for count, entry in enumerate(walk):
         if count >= max_entries:
             notes.add("/", f"more than {max_entries} files; the rest was not looked at")
             return

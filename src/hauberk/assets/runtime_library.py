@@ -18,7 +18,7 @@ from . import _proc
 
 MAPS_LIMIT = 8 * 1024 * 1024
 MAX_LIBRARIES = 50_000
-MAX_PIDS = 64
+MAX_PIDS = 256
 _LINE = re.compile(
     rb"^[0-9a-f]+-[0-9a-f]+ ..x. [0-9a-f]+ [0-9a-f]+:[0-9a-f]+ (\d+) +(/[^\n]*)$", re.MULTILINE
 )
@@ -40,7 +40,7 @@ class Library(Asset, frozen=True, kw_only=True):
     )
     inode: Annotated[int, column("Inode", "索引节点", wide=True)] = 0
     processes: Annotated[int, column("Processes", "进程数")] = 0
-    pids: Annotated[list[str], column("PIDs", "进程号", "at most 64", wide=True)] = msgspec.field(
+    pids: Annotated[list[str], column("PIDs", "进程号", "at most 256", wide=True)] = msgspec.field(
         default_factory=list
     )
 

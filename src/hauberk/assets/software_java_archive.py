@@ -245,8 +245,8 @@ def _in_repository(path: str, stem: str) -> Coordinates | None:
     return Coordinates(".".join(parts[root + 1 : -2]), artifact, version)
 
 
-def _matches(entry: FileStat) -> bool:
-    return entry.path.lower().endswith(SUFFIXES)
+def _named(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def _rows(host: Host, notes: Notes, entry: FileStat) -> Iterator[JavaArchive]:
@@ -270,7 +270,7 @@ def collect(host: Host, notes: Notes) -> Iterator[JavaArchive]:
     Raises:
         HostError: the root cannot be listed.
     """
-    files = list(find(host, notes, _matches))
+    files = list(find(host, notes, lambda _: True, names=_named))
     owners = find_owners(host, notes, [entry.path for entry in files])
     seen: set[str] = set()
     for entry in files:

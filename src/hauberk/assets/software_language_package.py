@@ -178,6 +178,27 @@ _BY_SUFFIX = {
 }
 
 
+# What a program is never called: such files need not be looked at.
+# fmt: off
+_DATA = frozenset({
+    "a", "asc", "bmp", "bz2", "c", "cc", "cfg", "class", "conf", "cpp", "css", "csv", "dat", "db",
+    "deb", "gif", "gmo", "go", "gz", "h", "hpp", "htm", "html", "ico", "in", "inc", "ini", "jar",
+    "java", "jpeg", "jpg", "js", "key", "la", "list", "log", "lua", "m4", "map", "md", "md5sums",
+    "mjs", "mk", "mo", "o", "pc", "pdf", "pem", "php", "pl", "pm", "png", "po", "ps1", "py", "pyc",
+    "pyd", "pyi", "pyx", "qm", "rb", "rs", "rst", "s", "sh", "svg", "tcl", "tex", "tif", "toml",
+    "ts", "ttf", "txt", "vim", "wav", "woff", "woff2", "xml", "xpm", "xz", "yaml", "yml", "zip",
+    "zst",
+})
+# fmt: on
+)
+
+
+def _named(name: str) -> bool:
+    """Whether a file of this name may tell a package."""
+    suffix = name.rpartition(".")[2]
+    return name in _BY_NAME or suffix in _BY_SUFFIX or suffix not in _DATA
+
+
 def kind_of(path: str) -> _Kind | None:
     """What a file is evidence of, by its path alone."""
     name = path.rpartition("/")[2]
@@ -225,7 +246,7 @@ def _may_tell_modules(entry: FileStat) -> bool:
 
 
 def _rows(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
-    for entry in find(host, notes, _wanted):
+    for entry in find(host, notes, _wanted, names=_named):
         kind = kind_of(entry.path)
         if kind is None:
             yield from _modules(host, notes, entry.path)
