@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from storekit import Clock
+
+from hauberk.errors import Busy
+from hauberk.link.gateway.bounds import Held, Rate
+
+
+def test_bucket_empties_and_refills_per_key() -> None:
+    clock = Clock()
+    rate = Rate(clock, per_s=2, burst=3)
+    for _ in range(3):
+        rate.take("a")
+    with pytest.raises(Busy) as busy:
+        rate.take("a")
+    assert busy.value.retry_after >= 0.5
+    rate.take("b")
+    clock.forward(1)
+    rate.take("a")
+    rate.take("a")
+    with pytest.raises(Busy):
+        rate.take("a")
+
+
+def test_held_bytes_are_bounded_and_given_back() -> None:
+    held = Held(100)
+    with held.hold(80), pytest.raises(Busy), held.hold(30):
+        pass
+    with held.hold(30):
+        assert held.bytes == 30
+    assert held.bytes == 0
+    with held.hold(500):  # one alone always fits
+        assert held.bytes == 500
