@@ -190,7 +190,6 @@ _DATA = frozenset({
     "zst",
 })
 # fmt: on
-)
 
 
 def _named(name: str) -> bool:
