@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hauberk.errors import BadWire
 from hauberk.ingest.live import Live
 from hauberk.ingest.poison import Poison
@@ -17,10 +19,18 @@ class StateConsumer:
     """`step` applies what has come. One thread."""
 
     def __init__(
-        self, inbox: Inbox, assets: Assets, live: Live, poison: Poison, clock: Clock
+        self,
+        inbox: Inbox,
+        assets: Assets,
+        live: Live,
+        poison: Poison,
+        clock: Clock,
+        *,
+        trim: Callable[[], object] = lambda: None,
     ) -> None:
+        """`trim` is called after the position was kept."""
         self._inbox, self._assets, self._live = inbox, assets, live
-        self._poison, self._clock = poison, clock
+        self._poison, self._clock, self._trim = poison, clock, trim
         self.position = assets.position()
         self._stored = self.position
         self._stored_ns = clock.mono_ns()
@@ -42,8 +52,15 @@ class StateConsumer:
                 self._poison.keep(by_position[batch.position], CONSUMER, table.name, reason)
             self._live.applied(done, self._clock.wall_ns())
             self._stored, self._stored_ns = newest, self._clock.mono_ns()
+            self._trim()
         self.position = newest
         return bool(items)
+
+    def flush(self) -> None:
+        """Keep the position now."""
+        if self.position > self._stored:
+            self._assets.apply([], self.position)
+            self._stored, self._stored_ns = self.position, self._clock.mono_ns()
 
     def _incoming(self, item: InboxItem) -> Incoming | None:
         try:

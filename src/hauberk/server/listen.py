@@ -42,6 +42,19 @@ def bind(host: str, port: int, *, option: str) -> socket.socket:
     return listening
 
 
+def bind_all(*places: tuple[str, tuple[str, int]]) -> list[socket.socket]:
+    """Listening sockets of all (option, (host, port)), or none. Raises as `bind`."""
+    bound: list[socket.socket] = []
+    try:
+        for option, (host, port) in places:
+            bound.append(bind(host, port, option=option))
+    except Permanent:
+        for one in bound:
+            one.close()
+        raise
+    return bound
+
+
 def bind_local(path: Path) -> socket.socket:
     """The local socket, for its owner (and root) alone; a stale one is replaced."""
     path.unlink(missing_ok=True)

@@ -65,10 +65,7 @@ class Server:
         self.started_ns = self.clock.wall_ns()
         self._console_at = address_of(settings.listen, "listen")
         self._gateway_at = address_of(settings.gateway, "gateway")
-        self._sockets = [
-            listen.bind(*self._console_at, option="listen"),
-            listen.bind(*self._gateway_at, option="gateway"),
-        ]
+        self._sockets = listen.bind_all(("listen", self._console_at), ("gateway", self._gateway_at))
         self.keys = Keys(settings.folder / "keys", now_ns=self.started_ns)
         self.tls = Tls(settings, self.keys, self.clock)
         self.stays_root = privileges.drop(settings.user, settings.folder)
@@ -124,6 +121,8 @@ class Server:
 
     def close(self) -> None:
         """Write what waits and close the stores."""
+        for sock in self._sockets:
+            sock.close()
         for name in self.supervisor.join(STOP_S):
             _log.error("%s did not end within %.0f s", name, STOP_S)
         try:

@@ -39,7 +39,11 @@ def machine_addresses() -> list[str]:
         found += _LOCAL.findall(trie.read_text())
     v6 = Path("/proc/net/if_inet6")
     if v6.exists():
-        found += [str(ipaddress.ip_address(bytes.fromhex(line[:32]))) for line in v6.open()]
+        found += [
+            str(ipaddress.ip_address(bytes.fromhex(line[:32])))
+            for line in v6.read_text().split("\n")
+            if line
+        ]
     usable: list[str] = []
     for text in dict.fromkeys(found):
         address = ipaddress.ip_address(text)

@@ -69,6 +69,7 @@ class Stores:
         self.inbox.close_input()
         while self.state.step():
             pass
+        self.state.flush()
         while self.events.step():
             pass
         self.events.flush()
@@ -116,7 +117,14 @@ def open_stores(settings: Settings, clock: Clock, keys: Keys) -> Stores:
         names=names,
         agents=Agents(engine, keys, clock),
         poison=poison,
-        state=StateConsumer(inbox, Assets(engine, hostname=names.of), live, poison, clock),
+        state=StateConsumer(
+            inbox,
+            Assets(engine, hostname=names.of),
+            live,
+            poison,
+            clock,
+            trim=positions.trim,
+        ),
         events=LakeConsumer(inbox, lake, positions, poison, clock),
         receiver=Receiver(inbox, clock, live.batch),
         jobs=Jobs(

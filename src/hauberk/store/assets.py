@@ -25,7 +25,8 @@ from hauberk.schema.ids import row_id
 from hauberk.schema.view import Change
 from hauberk.store import desired
 from hauberk.store.database import write
-from hauberk.store.labels import Kind, kind_of
+from hauberk.store.labels import kind_of
+from hauberk.store.labels import kinds as kinds_here
 from hauberk.store.tables import asset, asset_change, collection, consumer, snapshot_part
 from hauberk.store.tables import relation as relation_table
 from hauberk.store.tables import role as role_table
@@ -74,6 +75,7 @@ class Assets:
     def __init__(self, engine: Engine, *, hostname: Callable[[str, str], str]) -> None:
         """`hostname(tenant, workload)` fills the change rows that are published."""
         self._engine, self._hostname = engine, hostname
+        kinds_here()  # a broken collector stops the start, not the first batch
 
     def position(self) -> int:
         """Inbox position up to which everything is applied."""
@@ -397,6 +399,3 @@ def _structs(table: Table, kind: type[Any]) -> list[Any]:
 
 def _chunks(values: list[str]) -> list[list[str]]:
     return [values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK)]
-
-
-__all__ = ["Applied", "Assets", "Incoming", "Kind", "is_inventory"]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hauberk.errors import Conflict
+from hauberk.server.main import Server, _only_one, run
+from hauberk.server.settings import Settings
+
+
+def test_one_server_per_folder(tmp_path: Path) -> None:
+    pid = tmp_path / "server.pid"
+    with _only_one(pid):
+        assert pid.read_text() == f"{os.getpid()}\n"
+        with pytest.raises(Conflict, match=f"process {os.getpid()}"), _only_one(pid):
+            pass
+    with _only_one(pid):
+        pass
+
+
+def test_taken_port_ends_the_start_and_binds_nothing(tmp_path: Path) -> None:
+    from hauberk.server.listen import bind
+
+    with bind("127.0.0.1", 0, option="listen") as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(data=str(tmp_path), listen="127.0.0.1:0", gateway=f"127.0.0.1:{port}")
+        with pytest.raises(Conflict, match="--gateway"):
+            run(settings)
+    assert not settings.ready_file.exists()
+
+
+def test_addresses_come_from_the_bound_ports(tmp_path: Path) -> None:
+    settings = Settings(
+        data=str(tmp_path), listen="127.0.0.1:0", gateway="127.0.0.1:0", user="root"
+    )
+    first: list[object] = []
+    settings.run_folder.mkdir(parents=True)
+    server = Server(settings, first_admin=first.append)
+    try:
+        assert server.urls()[0].startswith("https://127.0.0.1:")
+        assert not server.urls()[0].endswith(":0")
+        assert server.gateway_url() != server.urls()[0]
+        assert first == [server.stores]
+        assert "unprivileged" in server.stays_root or os.geteuid() != 0
+    finally:
+        server.close()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import select
+from storekit import Clock, events, item, seal
+
+from hauberk.server.settings import Settings
+from hauberk.server.stores import Measure, open_stores
+from hauberk.store.database import read
+from hauberk.store.keys import Keys
+from hauberk.store.tables import tenant
+
+
+def test_open_work_close_and_open_again(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = Settings(data=str(tmp_path))
+    keys = Keys(settings.folder / "keys", now_ns=clock.wall)
+    stores = open_stores(settings, clock, keys)
+    with read(stores.engine) as db:
+        assert db.execute(select(tenant.c.id)).scalars().all() == ["default"]
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from hauberk.link.gateway.identity import Peer
+
+    key = Ed25519PrivateKey.generate()
+    peer = Peer("default", "w", "a", "1", key.public_key())
+    stores.inbox.append([item(seal(key, peer, events(3)))])
+    stores.close()
+    again = open_stores(settings, clock, keys)
+    assert again.lake.written("default", "process_activity") == 1
+    views = {v.name: v for v in Measure(again)()}
+    assert views["events"].rows == 3
+    assert views["inbox"].rows == 0
+    assert views["state"].bytes > 0
+    again.close()
