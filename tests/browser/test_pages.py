@@ -15,7 +15,7 @@ PAGES = {
     "assets": "/inventory",
     "packages": "/inventory/software.os_package",
     "process-drawer": "/inventory/runtime.process?asset={asset}",
-    "not-collected": "/inventory/container.registry",
+    "not-collected": "/inventory/container.pod",
     "asset": "/asset/{asset}",
     "workloads": "/workloads",
     "workload": "/workloads/{workload}",

@@ -8,6 +8,8 @@ export type Theme = "system" | "light" | "dark";
 interface Prefs {
   language: Language;
   theme: Theme;
+  /** The first steps on the overview were read. */
+  firstStepsHidden?: boolean;
 }
 
 const KEY = "hauberk.prefs";
@@ -20,6 +22,7 @@ function initial(): Prefs {
     return {
       language: stored.language === "en" || stored.language === "zh" ? stored.language : language,
       theme: stored.theme === "light" || stored.theme === "dark" ? stored.theme : "system",
+      firstStepsHidden: stored.firstStepsHidden === true,
     };
   } catch {
     return { language, theme: "system" };

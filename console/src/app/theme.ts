@@ -40,7 +40,7 @@ const LIGHT: Palette = {
   warning: "#8f5300",
   danger: "#b92626",
   unknown: "#8793a5",
-  hatch: "#dbe1e9",
+  hatch: "#e3e8ef",
 };
 
 const DARK: Palette = {
@@ -60,7 +60,7 @@ const DARK: Palette = {
   warning: "#e2aa4f",
   danger: "#f48383",
   unknown: "#6f7d91",
-  hatch: "#273140",
+  hatch: "#222c39",
 };
 
 // Of this machine only, nothing is fetched. English comes from a Latin face first: CJK faces draw
@@ -101,6 +101,12 @@ export function themeConfig(dark: boolean, language: Language): ThemeConfig {
       colorBgElevated: dark ? p.raised : p.surface,
       colorBorder: p.borderStrong,
       colorBorderSecondary: p.border,
+      ...(dark
+        ? { colorWarningBg: "#2a2213", colorWarningBorder: "#5b4823", colorErrorBg: "#2b1719", colorErrorBorder: "#63323a" }
+        : { colorWarningBg: "#fdf7ea", colorWarningBorder: "#ead5a4", colorErrorBg: "#fdf1f1", colorErrorBorder: "#efc4c4" }),
+      ...(dark
+        ? { colorSuccessBg: "#12251a", colorSuccessBorder: "#27533a" }
+        : { colorSuccessBg: "#eff8f2", colorSuccessBorder: "#b9dec7" }),
       colorText: p.text,
       colorTextSecondary: p.text2,
       colorTextTertiary: p.text3,

@@ -56,14 +56,14 @@ export function ChangeList({ workload, since, height }: { workload?: string; sin
     {
       id: "label",
       title: t("field.label"),
-      width: 240,
+      width: 200,
       render: (row) => (
         <Link to={`/asset/${row.asset}`} onClick={(event) => event.stopPropagation()}>
           <Text value={row.label} />
         </Link>
       ),
     },
-    { id: "diff", title: t("field.diff"), width: 380, render: (row) => <InlineDiff change={row} columns={subclasses.get(row.subclass)?.columns ?? []} /> },
+    { id: "diff", title: t("field.diff"), width: 520, render: (row) => <InlineDiff change={row} columns={subclasses.get(row.subclass)?.columns ?? []} /> },
     ...(workload ? [] : [{ id: "hostname", title: t("field.hostname"), width: 140, render: (row: Change) => <Text value={row.hostname} /> }]),
   ];
   return (
@@ -95,11 +95,28 @@ export function ChangeList({ workload, since, height }: { workload?: string; sin
   );
 }
 
+const GLANCE = 4;
+
+/** The first telling fields of what came or went. */
+function Glance({ fields = {}, columns, words }: { fields?: Record<string, unknown>; columns: readonly Column[]; words: { yes: string; no: string } }) {
+  const { language } = usePrefs();
+  const told = columns.filter((column) => !column.wide && column.kind !== "bool" && fields[column.name] != null && String(fields[column.name]) !== "");
+  return (
+    <span className="inline-diff">
+      {told.slice(0, GLANCE).map((column) => (
+        <span key={column.name}>
+          <span className="muted">{titleOf(column.title, language)}</span> {valueText(column.name, fields[column.name], words)}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 function InlineDiff({ change, columns }: { change: Change; columns: readonly Column[] }) {
   const { t } = useTranslation();
   const { language } = usePrefs();
-  if (change.kind !== "changed") return null;
   const words = { yes: t("value.yes"), no: t("value.no") };
+  if (change.kind !== "changed") return <Glance fields={change.kind === "added" ? change.after : change.before} columns={columns} words={words} />;
   const before = change.before ?? {};
   const after = change.after ?? {};
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];

@@ -90,7 +90,7 @@ export function DataTable<Row>(props: Props<Row>) {
   const width = columns.reduce((total, col) => total + col.width, 0);
 
   return (
-    <div className="table-frame" style={{ height: props.height }}>
+    <div className="table-frame" style={props.height === undefined ? undefined : { height: props.height, flex: "none" }}>
       <div className="table-box" ref={box} tabIndex={0} role="region" aria-label={props.label}>
         <table className="table" style={{ minWidth: width }} aria-rowcount={rows.length + 1}>
           <colgroup>
@@ -141,7 +141,7 @@ export function DataTable<Row>(props: Props<Row>) {
       <div className="table-foot">
         {props.footer}
         <span className="table-keys" aria-hidden="true">
-          {keys && rows.length > 0 && t("keys.hint")}
+          {keys && rows.length > 0 && t(onOpen ? "keys.hint" : "keys.hintPlain")}
         </span>
       </div>
     </div>

@@ -49,7 +49,15 @@ function EnrolDialog({ onClose }: { onClose: () => void }) {
         <div className="stack">
           <p>{t("enrol.run")}</p>
           <Copyable text={made.command ?? ""} label={t("enrol.command")} />
-          <Alert type="warning" showIcon title={t("enrol.once")} description={<Until ms={made.expires_ms} />} />
+          <Alert
+            type="warning"
+            showIcon
+            title={
+              <>
+                {t("enrol.once")} <Until ms={made.expires_ms} />
+              </>
+            }
+          />
           <p className="muted">{t("enrol.offline")}</p>
         </div>
       ) : (

@@ -20,6 +20,7 @@ import { WorkloadSelect } from "@/ui/WorkloadSelect";
 import { AssetDrawer } from "./AssetDrawer";
 import { ColumnChooser } from "./ColumnChooser";
 import { NothingHere } from "./NothingHere";
+import { Problems } from "./Problems";
 import { ExportButton } from "@/ui/ExportButton";
 import { FacetPanel } from "./FacetPanel";
 import { Checkbox } from "antd";
@@ -131,6 +132,7 @@ function Rows({ entry }: { entry: SubclassState }) {
           </>
         }
       />
+      <Problems entry={entry} workload={workload} />
       <div className="toolbar">
         <FilterBar value={filter} fields={fields} values={facets} refused={refused?.message} onApply={(q) => url.set({ q })} />
         <Checkbox checked={gone} onChange={(event) => url.set({ gone: event.target.checked ? "1" : null })}>
@@ -152,7 +154,7 @@ function Rows({ entry }: { entry: SubclassState }) {
           onOpen={(row) => url.set({ asset: row.id }, true)}
           openKey={url.get("asset")}
           onEnd={list.loadMore}
-          footer={<ListFoot list={list} />}
+          footer={entry.rows == null && !list.rows.length ? null : <ListFoot list={list} />}
           empty={
             list.query.isPending ? null : <NothingHere entry={entry} filtered={Boolean(filter || workload || since)} onClear={() => url.set({ q: null, workload: null, since: null })} />
           }

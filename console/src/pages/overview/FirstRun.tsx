@@ -1,6 +1,7 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { Overview } from "@/api/types";
+import { setPrefs } from "@/app/prefs";
 import { useMay } from "@/app/session";
 import { EnrolButton } from "@/ui/Enrol";
 
@@ -21,13 +22,18 @@ export function FirstRun({ data }: { data: Overview }) {
       </article>
       <article>
         <h2>{t("first.watched")}</h2>
-        <p>{t("first.watchedText", { looked, total: subclasses.length })}</p>
+        <p>{looked ? t("first.watchedText", { looked, total: subclasses.length }) : t("first.watchedNone")}</p>
         <Link to="/inventory">{t("overview.allAssets")}</Link>
       </article>
       <article className="unlit">
         <h2>{t("first.dark")}</h2>
         <p>{t("first.darkText", { count: dark })}</p>
         <p className="muted">{t("first.hatchMeaning")}</p>
+        {!data.first_run && (
+          <button type="button" className="as-link" onClick={() => setPrefs({ firstStepsHidden: true })}>
+            {t("first.hide")}
+          </button>
+        )}
       </article>
     </section>
   );

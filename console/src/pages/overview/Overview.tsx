@@ -34,13 +34,13 @@ export default function Overview() {
 
 function Board({ data, asOf }: { data: Data; asOf: number }) {
   const { t } = useTranslation();
-  const { language } = usePrefs();
+  const { language, firstStepsHidden } = usePrefs();
   const since = String(Date.now() - DAY);
   const counted = data.assets.filter((one) => one.rows != null);
   const rows = counted.reduce((total, one) => total + (one.rows ?? 0), 0);
   return (
     <>
-      {data.first_run && <FirstRun data={data} />}
+      {data.workloads <= 1 && !firstStepsHidden && <FirstRun data={data} />}
       <section className="kpis" aria-label={t("overview.kpis")}>
         <Kpi label={t("kpi.workloads")} value={data.workloads} to="/workloads" />
         <Kpi label={t("kpi.assets")} value={counted.length ? rows : null} to="/inventory" note={t("kpi.assetsNote", { count: assessed(data) })} />
@@ -68,7 +68,7 @@ function Board({ data, asOf }: { data: Data; asOf: number }) {
           <BlindTime rows={data.blind} watched={data.events_24h !== null} />
         </Panel>
         <Panel title={t("overview.roles")} asOf={asOf} extra={<Link to="/workloads">{t("nav.workloads")}</Link>}>
-          <Roles roles={data.roles} />
+          <Roles roles={data.roles} looked={counted.length > 0} />
         </Panel>
       </div>
     </>

@@ -75,10 +75,16 @@ export function BlindTime({ rows, watched }: { rows: EventRow[]; watched: boolea
   );
 }
 
-export function Roles({ roles }: { roles: Record<string, number> }) {
+export function Roles({ roles, looked }: { roles: Record<string, number>; looked: boolean }) {
   const { t } = useTranslation();
   const list = Object.entries(roles).sort((a, b) => b[1] - a[1]);
-  if (!list.length) return <Empty title={t("overview.noRoles")}>{t("overview.noRolesText")}</Empty>;
+  if (!list.length) {
+    return (
+      <Empty unlit={!looked} title={t(looked ? "overview.noRoles" : "overview.rolesUnknown")}>
+        {t("overview.noRolesText")}
+      </Empty>
+    );
+  }
   return (
     <ul className="roles">
       {list.map(([role, number]) => (
