@@ -110,7 +110,7 @@ class ServerProcess:
             headers = {"X-Hauberk-Tenant": tenant}
             answer = client.request(method, f"/api/v1{path}", json=body, headers=headers)
             assert answer.status_code < 300, answer.text
-            return answer.json()
+            return answer.json() if answer.content else None
 
     def token(self, tenant: str = "default") -> str:
         made = self.api("POST", "/enrolments", {"note": "test", "ttl_s": 600}, tenant=tenant)

@@ -16,7 +16,7 @@ from hauberk.errors import Conflict, Permanent
 from hauberk.link.gateway.peer import PeerProtocol
 
 BACKLOG = 1024
-GRACE_S = 10
+GRACE_S = 3
 
 
 def bind(host: str, port: int, *, option: str) -> socket.socket:
@@ -75,13 +75,11 @@ class Listener(uvicorn.Server):
         yield
 
 
-def listener(
-    app: Any, context: ssl.SSLContext | None, *, peers: bool = False, lifespan: bool = False
-) -> Listener:
-    """A server for `app`; with `peers` the client certificate reaches it."""
+def listener(app: Any, context: ssl.SSLContext | None, *, lifespan: bool = False) -> Listener:
+    """A server for `app`; a client certificate reaches it in the scope."""
     config = uvicorn.Config(
         app,
-        http=PeerProtocol if peers else "httptools",
+        http=PeerProtocol,
         ws="none",
         loop="uvloop",
         lifespan="on" if lifespan else "off",

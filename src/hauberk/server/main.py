@@ -96,7 +96,7 @@ class Server:
         local = listen.bind_local(self.settings.socket)
         pairs = [
             (listen.listener(create(context), self.tls.console, lifespan=True), self._sockets[0]),
-            (listen.listener(gateway, self.tls.gateway, peers=True), self._sockets[1]),
+            (listen.listener(gateway, self.tls.gateway), self._sockets[1]),
             (listen.listener(create(context, local=True), None, lifespan=True), local),
         ]
         self._listeners = [server for server, _ in pairs]

@@ -16,7 +16,7 @@ _NO_CHECK_TIME = 0x200000
 
 
 class PeerProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the certificate in the scope."""
+    """uvicorn's protocol with the certificate in the scope, and without waiting at shutdown."""
 
     _der: bytes | None = None
 
@@ -25,6 +25,14 @@ class PeerProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self._der = None if tls is None else tls.getpeercert(True)  # noqa: FBT003
+
+    def shutdown(self) -> None:
+        """End an idle connection at once: a peer that sleeps answers no TLS goodbye."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.transport.get_write_buffer_size() == 0:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def on_message_begin(self) -> None:
         """Put it into the scope of each request."""

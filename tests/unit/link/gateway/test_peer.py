@@ -25,7 +25,7 @@ def ask(kit: Kit, tmp_path: Path, client: tuple[bytes, bytes] | None) -> bytes:
 
     async def run() -> bytes:
         sock = bind("127.0.0.1", 0, option="listen")
-        server = listener(echo, context, peers=True)
+        server = listener(echo, context)
         assert isinstance(server, uvicorn.Server)
         task = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started:
