@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,12 @@ class Stack:
     engine: Engine
     context: Context
     lake: Lake
-    app: Litestar
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)
     position: int = 0
+
+    @cached_property
+    def app(self) -> Litestar:
+        return create(self.context)
 
     def client(self, *, local: bool = False) -> TestClient[Litestar]:
         app = create(self.context, local=True) if local else self.app
@@ -283,6 +287,6 @@ def make(folder: Path) -> Stack:
         checks={"database": lambda: "", "inbox": lambda: ""},
         static=folder / "static",
     )
-    stack = Stack(folder, clock, engine, context, lake, create(context))
+    stack = Stack(folder, clock, engine, context, lake)
     stack.tenant("other")
     return stack

@@ -16,7 +16,9 @@ from hauberk.store import inventory
 Gone = Annotated[bool, QueryParameter(name="gone", description="also those that are gone")]
 Changed = Annotated[
     int | None,
-    QueryParameter(name="changed_since", ge=0, le=2**53, description="changed at or after, ms"),
+    QueryParameter(
+        name="changed_since", ge=0, le=params.MAX_MS, description="changed at or after, ms"
+    ),
 ]
 FieldName = Annotated[str, QueryParameter(name="field", max_length=100, description="column")]
 

@@ -104,7 +104,7 @@ def answer(
         Failure(code=code, message=message, field=field),
         status_code=status,
         media_type=MediaType.JSON,
-        headers=headers,
+        headers={"Cache-Control": "no-store"} | (headers or {}),
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from litestar.params import PathParameter, QueryParameter
 
 MAX_LIMIT = 1000
+# The last ms that 64-bit nanoseconds can tell: the year 2262.
+MAX_MS = 2**63 // 1_000_000 - 1
 
 FilterText = Annotated[
     str, QueryParameter(name="filter", max_length=4096, description="filter expression")
@@ -23,10 +25,10 @@ WorkloadId = Annotated[
     str | None, QueryParameter(name="workload", max_length=100, description="only this workload")
 ]
 SinceMs = Annotated[
-    int | None, QueryParameter(name="since_ms", ge=0, le=2**53, description="not before, ms")
+    int | None, QueryParameter(name="since_ms", ge=0, le=MAX_MS, description="not before, ms")
 ]
 UntilMs = Annotated[
-    int | None, QueryParameter(name="until_ms", ge=0, le=2**53, description="before, ms")
+    int | None, QueryParameter(name="until_ms", ge=0, le=MAX_MS, description="before, ms")
 ]
 Format = Annotated[Literal["csv", "json"], QueryParameter(name="format", description="file type")]
 PathId = Annotated[str, PathParameter(max_length=128)]

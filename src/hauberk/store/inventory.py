@@ -113,7 +113,7 @@ def facets(engine: Engine, scope: AssetScope, name: str, now_ms: int) -> Facets:
         rows = inner.with_only_columns(value, maintain_column_froms=True).subquery()
         counted: Select[Any]
         if kind == "list":
-            item = func.json_each(rows.c.value).table_valued("value")
+            item = func.json_each(rows.c.value).table_valued("value", joins_implicitly=True)
             counted = select(item.c.value, func.count().label("n")).select_from(rows, item)
             counted = counted.group_by(item.c.value).order_by(func.count().desc(), item.c.value)
         else:
