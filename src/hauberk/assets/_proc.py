@@ -22,6 +22,7 @@ STATUS_LIMIT = 8192
 CGROUP_LIMIT = 16 * 1024
 ARGV_LIMIT = 128 * 1024
 MAX_PIDS = 100_000
+MAX_INT = (1 << 62) - 1
 _KTHREAD = 0x00200000
 _DELETED = " (deleted)"
 _CONTAINER = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -90,6 +91,14 @@ def pids(host: Host) -> list[int]:
     return sorted(found)[:MAX_PIDS]
 
 
+def number(text: bytes | str, base: int = 10) -> int:
+    """An integer that a signed 64-bit column holds. Raises ValueError."""
+    found = int(text, base) if len(text) <= 20 else MAX_INT + 1
+    if not -MAX_INT <= found <= MAX_INT:
+        raise ValueError(f"{text[:20]!r} is out of range")
+    return found
+
+
 def parse_stat(raw: bytes) -> Stat | None:
     """Parse /proc/PID/stat; None for anything else. The name may hold spaces and brackets."""
     first, last = raw.find(b"("), raw.rfind(b")")
@@ -97,18 +106,18 @@ def parse_stat(raw: bytes) -> Stat | None:
     if first < 1 or last < first or len(fields) < 20:
         return None
     try:
-        flags = int(fields[6])
+        flags = number(fields[6])
         return Stat(
-            pid=int(raw[:first]),
+            pid=number(raw[:first]),
             name=from_bytes(raw[first + 1 : last]),
             state=from_bytes(fields[0][:1]),
-            ppid=int(fields[1]),
-            session=int(fields[3]),
-            tty=int(fields[4]),
+            ppid=number(fields[1]),
+            session=number(fields[3]),
+            tty=number(fields[4]),
             kernel=bool(flags & _KTHREAD),
-            cpu_ticks=int(fields[11]) + int(fields[12]),
-            threads=int(fields[17]),
-            start_ns=int(fields[19]) * TICK_NS,
+            cpu_ticks=number(fields[11]) + number(fields[12]),
+            threads=number(fields[17]),
+            start_ns=min(number(fields[19]) * TICK_NS, MAX_INT),
         )
     except ValueError:
         return None
@@ -182,9 +191,10 @@ def read_exe(host: Host, pid: int) -> tuple[str, bool]:
 def read_stat(host: Host, pid: int) -> Stat | None:
     """None when the process is gone or its record is malformed."""
     try:
-        return parse_stat(host.head(f"/proc/{pid}/stat", STAT_LIMIT))
+        stat = parse_stat(host.head(f"/proc/{pid}/stat", STAT_LIMIT))
     except PathMissing:
         return None
+    return stat if stat is not None and stat.pid == pid else None
 
 
 def read_container(host: Host, pid: int) -> tuple[str, str]:
@@ -260,7 +270,7 @@ def stats(host: Host, notes: Notes) -> Iterator[Stat]:
             notes.add(f"/proc/{pid}/stat", error)
             continue
         stat = parse_stat(raw)
-        if stat is None:
+        if stat is None or stat.pid != pid:
             notes.add(f"/proc/{pid}/stat", "not a process record; skipped")
             continue
         yield stat

@@ -92,12 +92,12 @@ def parse_inet(raw: bytes, protocol: str, netns: int = 0) -> Iterator[Socket]:
             yield Socket(
                 protocol,
                 address(local),
-                int(local_port, 16),
+                _proc.number(local_port, 16),
                 address(remote),
-                int(remote_port, 16),
-                STATES.get(int(parts[3], 16), "unknown"),
-                int(parts[7]),
-                int(parts[9]),
+                _proc.number(remote_port, 16),
+                STATES.get(_proc.number(parts[3], 16), "unknown"),
+                _proc.number(parts[7]),
+                _proc.number(parts[9]),
                 netns,
             )
         except ValueError:
@@ -111,7 +111,7 @@ def parse_unix(raw: bytes, netns: int = 0) -> Iterator[Socket]:
         if len(parts) < 8:
             continue
         try:
-            flags, inode = int(parts[3], 16), int(parts[6])
+            flags, inode = _proc.number(parts[3], 16), _proc.number(parts[6])
         except ValueError:
             continue
         if flags & 0x10000:
@@ -122,7 +122,7 @@ def _bracketed(text: str, kind: str) -> int | None:
     if not text.startswith(kind) or not text.endswith("]"):
         return None
     digits = text[len(kind) : -1]
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < 20 else None
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < 19 else None
 
 
 def scan(host: Host, notes: Notes) -> Scan:

@@ -59,7 +59,7 @@ def parse_route4(content: str) -> Iterator[Route4]:
             network, gateway, mask = (
                 int.from_bytes(bytes.fromhex(parts[i])[:4], "little") for i in (1, 2, 7)
             )
-            flags, metric = int(parts[3], 16), int(parts[6])
+            flags, metric = _proc.number(parts[3], 16), _proc.number(parts[6])
         except ValueError:
             continue
         if flags & _UP and not flags & _REJECT:
@@ -115,7 +115,7 @@ def parse_if_inet6(content: str) -> Iterator[Interface]:
         if len(parts) < 6:
             continue
         try:
-            address, prefix = _address6(parts[0]), int(parts[2], 16)
+            address, prefix = _address6(parts[0]), _proc.number(parts[2], 16)
         except ValueError:
             continue
         yield Interface(
@@ -136,7 +136,7 @@ def parse_route6(content: str) -> Iterator[Interface]:
             continue
         try:
             target, gateway = _address6(parts[0]), _address6(parts[4])
-            prefix, metric, flags = (int(parts[i], 16) for i in (1, 5, 8))
+            prefix, metric, flags = (_proc.number(parts[i], 16) for i in (1, 5, 8))
         except ValueError:
             continue
         if not flags & _UP or flags & (_REJECT | _LOCAL6) or target.startswith("ff"):
@@ -162,7 +162,7 @@ def _interfaces(host: Host, notes: Notes) -> Iterator[Interface]:
             kind="interface",
             interface=name,
             mac=(_config.text(host, f"{folder}/address", notes, 256) or "").strip(),
-            mtu=int(mtu) if mtu.isdecimal() and mtu.isascii() else 0,
+            mtu=int(mtu) if mtu.isdecimal() and mtu.isascii() and len(mtu) < 12 else 0,
             state=(_config.text(host, f"{folder}/operstate", notes, 64) or "").strip(),
         )
 

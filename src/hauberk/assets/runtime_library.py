@@ -57,7 +57,7 @@ def parse_maps(raw: bytes) -> dict[str, tuple[int, bool]]:
     """Executable file mappings: path -> (inode, deleted)."""
     found: dict[bytes, int] = {}
     for inode, path in _LINE.findall(raw):
-        found.setdefault(path, int(inode[:19]))
+        found.setdefault(path, int(inode[:18]))
     return {
         from_bytes(p.removesuffix(_DELETED)): (inode, p.endswith(_DELETED))
         for p, inode in found.items()

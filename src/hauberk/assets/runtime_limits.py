@@ -78,7 +78,7 @@ def parse_limits(raw: bytes) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for name, soft, hard in _ROW.findall(raw):
         values = [
-            -1 if v == b"unlimited" else int(v) if v.isdigit() else None for v in (soft, hard)
+            -1 if v == b"unlimited" else int(v[:18]) if v.isdigit() else None for v in (soft, hard)
         ]
         if values[0] is not None and values[1] is not None:
             found[name.decode()] = (values[0], values[1])

@@ -82,7 +82,8 @@ def test_refused_executable_is_one_note_and_keeps_the_rest():
 @pytest.mark.parametrize(
     "stat",
     [b"", b"garbage", b"1 (x", b"1 (x) S 1 2", b"x (y) " + b"S 1 " * 30, b"\xff" * 5000,
-     b"1 (" + b"a" * 4000, b"1 (a) S " + b"9" * 5000 + b" 1" * 30],
+     b"1 (" + b"a" * 4000, b"1 (a) S " + b"9" * 5000 + b" 1" * 30,
+     b"7 (another) S " + b"1 " * 30, b"1 (a) S " + b"1 " * 10 + b"9" * 400 + b" 1" * 30],
 )  # fmt: skip
 def test_malformed_stat_is_noted(stat):
     rows, problems = run(COLLECTOR, DictHost({"/proc/1/stat": stat}))
