@@ -851,109 +851,14 @@ export interface components {
             csrf: string;
             expires_ms: number | null;
         };
-        /**
-         * Notice
-         * @example {
-         *       "topic": "IhneaoVqNBoGranWAThd",
-         *       "at_ms": 927,
-         *       "workload": "FHBlpJvStIgpSjGbFxUQ",
-         *       "events": [
-         *         {
-         *           "table": "OrIizuyolBHDXChHqWgx",
-         *           "workload": "JYBtOOVLgZWwIRVLedtx",
-         *           "hostname": "qMNuKkXmitSFJQuXZBMS",
-         *           "received_ms": 9693,
-         *           "time_ms": 8816,
-         *           "fields": {
-         *             "gIxSkajitkrEizsaJAOT": "1c0"
-         *           }
-         *         }
-         *       ],
-         *       "changes": [
-         *         {
-         *           "seq": 787,
-         *           "at_ms": 6660,
-         *           "workload": "LxTgRweyTdteaQCDUeXN",
-         *           "hostname": "SQubZGLKpIxlzypMVFbC",
-         *           "subclass": "GQpmtiObDRbiZpNbycma",
-         *           "asset": "JxsvJnicHImAYyNsCOKF",
-         *           "label": "pczLsLydECqkZELcMizu",
-         *           "kind": "removed",
-         *           "before": {
-         *             "uPkXSzTCVzYMIZKmHivK": "09eeb"
-         *           },
-         *           "after": {
-         *             "jwlvmKRzLNQPIMLBPjLH": "ede2f2742c"
-         *           }
-         *         }
-         *       ],
-         *       "agent": null
-         *     }
-         */
+        /** Notice */
         Notice: {
-            /** @example DwEkQQHiBrmXZcSFtoJx */
             topic: string;
-            /** @example 4966 */
             at_ms: number;
-            /**
-             * @default
-             * @example IgNZYFcagWptUqCwdERi
-             */
+            /** @default  */
             workload: string;
-            /**
-             * @example [
-             *       {
-             *         "table": "lvbzQIBShDtFfOfiPXwv",
-             *         "workload": "moGjgxiHQOyswaLrqexE",
-             *         "hostname": "uTJmBVBFdzxuvECziwYv",
-             *         "received_ms": 578,
-             *         "time_ms": 46,
-             *         "fields": {
-             *           "wdshFRPhSOVrnPxrBBMq": "b17e570850"
-             *         }
-             *       }
-             *     ]
-             */
             events: components["schemas"]["EventRow"][];
-            /**
-             * @example [
-             *       {
-             *         "seq": 539,
-             *         "at_ms": 3204,
-             *         "workload": "HERyPYwSLUcVNYZoIhEV",
-             *         "hostname": "jsekkeZUyMKBwICnsGGk",
-             *         "subclass": "FTTHdwecnxNGoKAAnwrL",
-             *         "asset": "zxyyJLPvPYZLdSRarqMF",
-             *         "label": "ojiePWlMXjDwYTakSDBQ",
-             *         "kind": "added",
-             *         "before": {
-             *           "NXqcJcDSuFiiFSZbVAsu": "07ad6b76"
-             *         },
-             *         "after": {
-             *           "EshTKFLZjQQrDxkwhWjG": "77b"
-             *         }
-             *       }
-             *     ]
-             */
             changes: components["schemas"]["Change"][];
-            /**
-             * @example {
-             *       "id": "DYPstccqXcjHsjXcFwrk",
-             *       "workload": "ivNyOTjTEvAUueXgfLqp",
-             *       "hostname": "HUrVGFBaiJKfHyEulsYj",
-             *       "state": "online",
-             *       "version": "SBdQaRrVLsGZikpQmmFE",
-             *       "site": "vCbabcOYguawIGUCctxr",
-             *       "enrolled_ms": 565,
-             *       "last_beat_ms": null,
-             *       "certificate_expires_ms": 6534,
-             *       "skew_ms": 7533,
-             *       "sensor": null,
-             *       "resources": null,
-             *       "desired_version": 8008,
-             *       "acknowledged_version": 5973
-             *     }
-             */
             agent: components["schemas"]["AgentView"] | null;
         };
         /** Overview */
@@ -1392,11 +1297,10 @@ export interface operations {
             /** @description Request fulfilled, nothing follows */
             204: {
                 headers: {
+                    "Set-Cookie"?: unknown;
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
             /** @description the request is wrong */
             400: {
@@ -2046,7 +1950,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/csv": string;
+                    "application/json": components["schemas"]["AssetRow"][];
                 };
             };
             /** @description the request is wrong */
@@ -3665,7 +3570,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/csv": string;
+                    "application/json": components["schemas"]["EventRow"][];
                 };
             };
             /** @description the request is wrong */

@@ -1,5 +1,5 @@
 import { FilterOutlined } from "@ant-design/icons";
-import { useEffect, useId, useRef, useState } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useHotkeys } from "@/app/hotkeys";
 import { check, spot, type FilterField } from "@/lib/filter";
@@ -27,7 +27,14 @@ export function FilterBar({ value, onApply, fields, values, placeholder, refused
   const [active, setActive] = useState(-1);
   const [known, setKnown] = useState<Record<string, Facet[]>>({});
 
+  // Where the caret goes once an accepted suggestion stands in the input.
+  const moved = useRef<number | null>(null);
+
   useEffect(() => setText(value), [value]);
+  useLayoutEffect(() => {
+    if (moved.current !== null) input.current?.setSelectionRange(moved.current, moved.current);
+    moved.current = null;
+  }, [text]);
   useHotkeys([{ key: "/", label: "keys.filter", run: () => input.current?.focus() }]);
 
   const here = spot(text, caret);
@@ -56,7 +63,7 @@ export function FilterBar({ value, onApply, fields, values, placeholder, refused
     setText(head + tail);
     setCaret(head.length);
     setActive(-1);
-    requestAnimationFrame(() => input.current?.setSelectionRange(head.length, head.length));
+    moved.current = head.length;
   };
   const apply = (next: string) => {
     setOpen(false);
