@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +21,11 @@ from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
 
 CONSUMER = "lake"
 MAX_ITEMS, MAX_BYTES = 512, 8 * 1024 * 1024
+# Arrow takes about so many times the bytes of the compressed envelope.
+_EXPANDS = 8
 FLUSH_NS, FLUSH_ROWS, FLUSH_BYTES = 1_500_000_000, 100_000, 32 * 1024 * 1024
 
+_FIRST = array("q", range(1024))
 _log = logging.getLogger(__name__)
 
 
@@ -31,7 +35,7 @@ class _Group:
 
     columns: dict[str, Any]
     written: int
-    parts: list[Any] = field(default_factory=list)
+    parts: list[tuple[InboxItem, Any]] = field(default_factory=list)
 
 
 class LakeConsumer:
@@ -77,7 +81,7 @@ class LakeConsumer:
         for (tenant, table), group in self._groups.items():
             if not group.parts:
                 continue
-            rows = pa.concat_tables(group.parts, promote_options="default")
+            rows = _stamped(group.parts)
             if self._lake.append(tenant, table, rows, position=self.position):
                 self.rows_written += rows.num_rows
             group.parts.clear()
@@ -123,19 +127,41 @@ class LakeConsumer:
         if len(wider) > MAX_COLUMNS:
             raise BadWire(f"{table.name} would get over {MAX_COLUMNS} columns")
         group.columns = wider
-        group.parts.append(_stamped(rows, item))
+        group.parts.append((item, rows))
         self._rows += rows.num_rows
-        self._bytes += rows.nbytes
+        self._bytes += len(item.body) * _EXPANDS
 
 
-def _stamped(rows: Any, item: InboxItem) -> Any:
-    count = rows.num_rows
-    arrays = {
-        "workload": pa.repeat(pa.scalar(item.workload), count),
-        "agent": pa.repeat(pa.scalar(item.agent), count),
-        "boot": pa.repeat(pa.scalar(item.boot), count),
-        "sequence": pa.repeat(pa.scalar(item.sequence, pa.int64()), count),
-        "ordinal": pa.array(range(count), pa.int64()),
-        "received_ns": pa.repeat(pa.scalar(item.received_ns, pa.int64()), count),
+def _stamped(parts: list[tuple[InboxItem, Any]]) -> Any:
+    """The rows of all parts with where they came from; columns are made once for all."""
+    indices, sequence, received, ordinal = array("i"), array("q"), array("q"), array("q")
+    for index, (item, rows) in enumerate(parts):
+        count = rows.num_rows
+        indices += array("i", [index]) * count
+        sequence += array("q", [item.sequence]) * count
+        received += array("q", [item.received_ns]) * count
+        ordinal += _ordinals(count)
+    table = pa.concat_tables([rows for _, rows in parts], promote_options="default")
+    which = _packed(pa.int32(), indices)
+    texts = {
+        name: pa.array([getattr(item, name) for item, _ in parts], pa.string()).take(which)
+        for name in ("workload", "agent", "boot")
     }
-    return pa.table({**dict(zip(rows.column_names, rows.columns, strict=True)), **arrays})
+    numbers = {
+        name: _packed(pa.int64(), values)
+        for name, values in (
+            ("sequence", sequence),
+            ("ordinal", ordinal),
+            ("received_ns", received),
+        )
+    }
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table({**columns, **texts, **numbers})
+
+
+def _packed(kind: Any, values: array[int]) -> Any:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _ordinals(count: int) -> array[int]:
+    return _FIRST[:count] if count <= len(_FIRST) else array("q", range(count))
