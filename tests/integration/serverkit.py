@@ -26,7 +26,7 @@ from hauberk.link.client.transport import Transport
 from hauberk.link.rows import CollectionRow
 from hauberk.schema.asset import Asset, Collection
 from hauberk.schema.event import ProcessActivity
-from hauberk.schema.link import Beat, BatchReply, Resources, SensorHealth, WorkloadFacts
+from hauberk.schema.link import BatchReply, Beat, Resources, SensorHealth, WorkloadFacts
 
 START = """
 import os, sys
@@ -104,7 +104,9 @@ class ServerProcess:
     def log(self) -> str:
         return (self.data / "server.log").read_text()
 
-    def api(self, method: str, path: str, body: object = None, *, tenant: str = "default") -> object:
+    def api(
+        self, method: str, path: str, body: object = None, *, tenant: str = "default"
+    ) -> object:
         transport = httpx.HTTPTransport(uds=str(self.folder / "run/api.sock"))
         with httpx.Client(transport=transport, base_url="http://local", timeout=60) as client:
             headers = {"X-Hauberk-Tenant": tenant}

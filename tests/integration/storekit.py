@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
@@ -15,7 +16,14 @@ from hauberk.link.client.identity import csr
 from hauberk.link.gateway.identity import Peer
 from hauberk.ports import InboxItem
 from hauberk.schema.event import ProcessActivity
-from hauberk.schema.link import Beat, EnrolReply, EnrolRequest, Resources, SensorHealth, WorkloadFacts
+from hauberk.schema.link import (
+    Beat,
+    EnrolReply,
+    EnrolRequest,
+    Resources,
+    SensorHealth,
+    WorkloadFacts,
+)
 from hauberk.store.agents import Agents
 from hauberk.store.arrow import to_arrow
 from hauberk.store.database import open_database, sqlite_url
@@ -80,8 +88,6 @@ class Kit:
 
 
 def serial_of(pem: bytes) -> str:
-    from cryptography import x509
-
     return f"{x509.load_pem_x509_certificate(pem).serial_number:x}"
 
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from backports import zstd
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from deltalake import DeltaTable
 from serverkit import FACTS, Agent, ServerProcess, events
 
@@ -79,7 +80,9 @@ def test_bombs(server: ServerProcess, agent: Agent) -> None:
     still_works(agent)
 
 
-def test_declared_gigabyte_is_refused_before_it_is_read(server: ServerProcess, agent: Agent) -> None:
+def test_declared_gigabyte_is_refused_before_it_is_read(
+    server: ServerProcess, agent: Agent
+) -> None:
     context = ssl.create_default_context(cadata=agent.identity.ca.decode())
     context.load_cert_chain(agent.identity.certificate_file, agent.identity.key_file)
     host, _, port = server.gateway.partition(":")
@@ -180,8 +183,6 @@ def test_strangers_learn_nothing(server: ServerProcess, agent: Agent, tmp_path: 
 
 
 def identities_pem(key: Ed25519PrivateKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -197,7 +198,12 @@ def test_full_disk_asks_to_wait_and_loses_nothing(tmp_path: Path) -> None:
         filler = mount / "filler"
         filler.write_bytes(b"")
         with filler.open("ab", buffering=0) as out:
-            while subprocess.run(["df", "--output=avail", mount], capture_output=True, check=True).stdout.split()[1] > b"300":
+            while (
+                subprocess.run(
+                    ["df", "--output=avail", mount], capture_output=True, check=True
+                ).stdout.split()[1]
+                > b"300"
+            ):
                 try:
                     out.write(b"\0" * 65536)
                 except OSError:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from serverkit import Agent, ServerProcess, beat, events, snapshot
 
 from hauberk.assets import software_os_package
 from hauberk.errors import HauberkError, Temporary
 from hauberk.link.client.enrol import rotate
 from hauberk.link.client.transport import GatewayRefused, Transport
 from hauberk.schema.link import BeatReply, TaskResult
-from serverkit import Agent, ServerProcess, beat, events, snapshot
 
 Package = software_os_package.COLLECTOR.struct
 SUBCLASS = "software.os_package"
@@ -175,9 +175,7 @@ def test_second_server_on_one_folder_is_refused(server: ServerProcess) -> None:
     assert "a server runs on this folder already" in server.log()
 
 
-def test_two_tenants_with_the_same_names_do_not_mix(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_two_tenants_with_the_same_names_do_not_mix(server: ServerProcess, tmp_path: Path) -> None:
     server.api("POST", "/tenants", {"id": "other", "title": "Other"})
     one = Agent.enrolled(server, tmp_path / "a")
     two = Agent.enrolled(server, tmp_path / "b", tenant="other")

@@ -207,6 +207,7 @@ def run(settings: Settings, *, first_admin: Callable[[Stores], None] = lambda _s
     for name in ("alembic", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     make_folder(settings.folder)
+    privileges.refuse_links(settings.folder)
     make_folder(settings.run_folder)
     with _only_one(settings.pid_file):
         began = time.monotonic()
@@ -222,7 +223,7 @@ def run(settings: Settings, *, first_admin: Callable[[Stores], None] = lambda _s
 @contextmanager
 def _only_one(path: Path) -> Iterator[None]:
     """Lock the pid file. Raises Conflict when another server runs on this folder."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

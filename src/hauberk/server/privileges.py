@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hauberk
+from hauberk.errors import BadInput
 
 
 def drop(user: str, owned: Path) -> str:
@@ -37,6 +38,23 @@ def drop(user: str, owned: Path) -> str:
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
     os.environ["HOME"] = entry.pw_dir
     return ""
+
+
+def refuse_links(folder: Path) -> None:
+    """Root must not follow links that the server's own user could have put below `folder`.
+
+    Raises:
+        BadInput: one of the names that root opens is a link.
+    """
+    if os.geteuid() != 0:
+        return
+    opened = [folder, folder / "run", folder / "keys"]
+    inner = [
+        p for top in opened[1:] if top.is_dir() and not top.is_symlink() for p in top.iterdir()
+    ]
+    for path in (*opened, *inner):
+        if path.is_symlink():
+            raise BadInput("is a link: remove it and see who made it", source=str(path))
 
 
 def _groups(entry: pwd.struct_passwd) -> list[int]:

@@ -58,8 +58,14 @@ def test_rows_are_stamped_and_written_when_it_is_time(wired: Wired) -> None:
     wired.kit.clock.forward(2)
     wired.consumer.step()
     rows = sorted(wired.rows().to_pylist(), key=lambda r: (r["sequence"], r["ordinal"]))
-    assert [(r["pid"], r["sequence"], r["ordinal"]) for r in rows] == [(0, 1, 0), (1, 1, 1), (5, 2, 0)]
-    assert {(r["agent"], r["boot"], r["workload"]) for r in rows} == {(wired.peer.agent, "b-1", "w")}
+    assert [(r["pid"], r["sequence"], r["ordinal"]) for r in rows] == [
+        (0, 1, 0),
+        (1, 1, 1),
+        (5, 2, 0),
+    ]
+    assert {(r["agent"], r["boot"], r["workload"]) for r in rows} == {
+        (wired.peer.agent, "b-1", "w")
+    }
     assert wired.kit.inbox.depth() == (0, 0)
 
 

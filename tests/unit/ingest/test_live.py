@@ -37,7 +37,9 @@ def test_event_rows_are_published(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_undecodable_table_is_left_out(kit: Kit) -> None:
-    bad = wire.Batch(1, [wire.Table("process_activity", 3, {}, wire.decode_batch(events(2)).tables[0].columns)])
+    bad = wire.Batch(
+        1, [wire.Table("process_activity", 3, {}, wire.decode_batch(events(2)).tables[0].columns)]
+    )
     good = wire.decode_batch(events(1))
 
     def act(one: Live) -> None:

@@ -27,9 +27,7 @@ class Wired:
         return asyncio.run(self.receiver(self.peer, body))  # type: ignore[arg-type]
 
     def forged(self, payload: bytes, raw_size: int) -> bytes:
-        header = msgspec.msgpack.encode(
-            Header(1, self.peer.agent, "b-1", 1, 1, 1, raw_size)
-        )
+        header = msgspec.msgpack.encode(Header(1, self.peer.agent, "b-1", 1, 1, 1, raw_size))
         signature = signing.sign(self.key, "batch", header + payload)
         return msgspec.msgpack.encode(Envelope(MAGIC, header, payload, signature))
 

@@ -47,7 +47,10 @@ def test_batches_are_applied_in_order_and_once(kit: Kit, consumer) -> None:
     key, _, peer = kit.enrol()
     bodies = [packages("a", "b", epoch=1), events(), packages("b", "c", epoch=2)]
     kit.inbox.append(
-        [item(seal(key, peer, b, n), sequence=n, workload=peer.workload) for n, b in enumerate(bodies, 1)]
+        [
+            item(seal(key, peer, b, n), sequence=n, workload=peer.workload)
+            for n, b in enumerate(bodies, 1)
+        ]
     )
     one = consumer()
     assert one.step() is True

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.errors import Conflict
+from hauberk.server.listen import bind
 from hauberk.server.main import Server, _only_one, run
 from hauberk.server.settings import Settings
 
@@ -21,8 +22,6 @@ def test_one_server_per_folder(tmp_path: Path) -> None:
 
 
 def test_taken_port_ends_the_start_and_binds_nothing(tmp_path: Path) -> None:
-    from hauberk.server.listen import bind
-
     with bind("127.0.0.1", 0, option="listen") as taken:
         port = taken.getsockname()[1]
         settings = Settings(data=str(tmp_path), listen="127.0.0.1:0", gateway=f"127.0.0.1:{port}")

@@ -7,9 +7,18 @@ from hauberk.server.settings import Settings
 
 
 def test_certificate_names_hold_what_people_type() -> None:
-    settings = Settings(listen="127.0.0.5:1", gateway="0.0.0.0:2", names=["web.example", "bad name!"])
+    settings = Settings(
+        listen="127.0.0.5:1", gateway="0.0.0.0:2", names=["web.example", "bad name!"]
+    )
     names = certificate_names(settings)
-    for wanted in ("localhost", "127.0.0.1", "::1", "127.0.0.5", "web.example", socket.gethostname()):
+    for wanted in (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "127.0.0.5",
+        "web.example",
+        socket.gethostname(),
+    ):
         assert wanted in names
     assert "0.0.0.0" not in names
     assert "bad name!" not in names

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hauberk.errors import BadInput
 from hauberk.server import privileges
 
 SCRIPT = """
@@ -49,6 +50,18 @@ def test_what_prevents_it_is_said_and_nothing_changes(tmp_path: Path) -> None:
     inner.mkdir()
     assert "may not use" in privileges.drop("nobody", inner)
     assert os.geteuid() == 0
+
+
+@pytest.mark.root
+def test_links_of_the_servers_user_are_not_followed(tmp_path: Path) -> None:
+    privileges.refuse_links(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/server.pid").write_text("1")
+    privileges.refuse_links(tmp_path)
+    (tmp_path / "run/server.pid").unlink()
+    (tmp_path / "run/server.pid").symlink_to("/etc/passwd")
+    with pytest.raises(BadInput, match="link"):
+        privileges.refuse_links(tmp_path)
 
 
 def test_others_have_nothing_to_drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 from storekit import Clock, events, item, seal
 
+from hauberk.link.gateway.identity import Peer
 from hauberk.server.settings import Settings
 from hauberk.server.stores import Measure, open_stores
 from hauberk.store.database import read
@@ -19,10 +21,6 @@ def test_open_work_close_and_open_again(tmp_path: Path) -> None:
     stores = open_stores(settings, clock, keys)
     with read(stores.engine) as db:
         assert db.execute(select(tenant.c.id)).scalars().all() == ["default"]
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    from hauberk.link.gateway.identity import Peer
-
     key = Ed25519PrivateKey.generate()
     peer = Peer("default", "w", "a", "1", key.public_key())
     stores.inbox.append([item(seal(key, peer, events(3)))])

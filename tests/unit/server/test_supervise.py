@@ -15,7 +15,9 @@ def test_steps_repeat_and_idle_waits() -> None:
     answers = [True, True, False]
     idled = threading.Event()
     supervisor.start(
-        "x", lambda: answers.pop(0) if answers else False, lambda: idled.set() or supervisor.stop.wait(1)
+        "x",
+        lambda: answers.pop(0) if answers else False,
+        lambda: idled.set() or supervisor.stop.wait(1),
     )
     assert idled.wait(10)
     assert supervisor.join(10) == []

@@ -29,5 +29,5 @@ def test_own_certificate_is_for_the_console_only(kit: Kit, tmp_path: Path) -> No
     tls = Tls(own, kit.keys, kit.clock)
     assert tls.own
     assert tls.facts()[1] == ["web.example"]
-    with pytest.raises(BadInput, match="own.pem"):
+    with pytest.raises(BadInput, match=r"own\.pem"):
         Tls(Settings(tls_cert=str(tmp_path / "own.pem"), tls_key="/dev/null"), kit.keys, kit.clock)

@@ -91,7 +91,13 @@ def test_snapshot_adds_changes_and_removes(feed: Feeder) -> None:
     assert set(feed.rows()) == {"a", "c"}
     assert set(feed.rows(gone=True)) == {"b"}
     kinds = [(k, label) for k, label, _, _ in feed.changes()]
-    assert kinds == [("added", "a"), ("added", "b"), ("changed", "a"), ("added", "c"), ("removed", "b")]
+    assert kinds == [
+        ("added", "a"),
+        ("added", "b"),
+        ("changed", "a"),
+        ("added", "c"),
+        ("removed", "b"),
+    ]
     changed = feed.changes()[2]
     assert changed[2:] == ({"version": "1"}, {"version": "2"})
 
@@ -191,7 +197,12 @@ def test_relations_and_roles_replace_the_former_set(feed: Feeder) -> None:
         rows = [
             RelationRow.of(
                 Relation(
-                    kind="loads", src_subclass="a", src_key=s, dst_subclass="b", dst_key="k", evidence=e
+                    kind="loads",
+                    src_subclass="a",
+                    src_key=s,
+                    dst_subclass="b",
+                    dst_key="k",
+                    evidence=e,
                 )
             )
             for s, e in pairs

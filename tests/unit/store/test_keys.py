@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from storekit import DAY_NS, NOW_NS
 
 from hauberk import signing
@@ -77,9 +79,6 @@ def test_requests_must_be_signed_by_their_key() -> None:
         agent_key_of(b"nonsense")
     name = x509.Name([])
     other = x509.CertificateSigningRequestBuilder().subject_name(name)
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     pem = other.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     with pytest.raises(BadWire, match="Ed25519"):
         agent_key_of(pem.public_bytes(Encoding.PEM))

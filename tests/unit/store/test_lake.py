@@ -109,7 +109,9 @@ def test_commits_of_another_writer_are_no_obstacle(lake: Lake) -> None:
     other = Lake(lake.root, app_id="inbox:2")
     other.append("default", TABLE, rows(first=7), position=1)
     threads = [
-        threading.Thread(target=each.append, args=("default", TABLE, rows(first=n)), kwargs={"position": 2})
+        threading.Thread(
+            target=each.append, args=("default", TABLE, rows(first=n)), kwargs={"position": 2}
+        )
         for n, each in ((20, lake), (30, other))
     ]
     for thread in threads:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from storekit import FACTS, Kit, beat, events, seal
 
 from hauberk.errors import (
@@ -92,8 +93,6 @@ def wired(kit: Kit) -> Wired:
 
 def test_ca_and_enrolment_need_no_certificate(wired: Wired) -> None:
     assert wired.call("GET", "/v1/ca")[1] == wired.kit.keys.ca_pem
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     request = EnrolRequest(
         token=wired.kit.token(), csr=csr(Ed25519PrivateKey.generate()), facts=FACTS, version="1"
     )
@@ -107,7 +106,9 @@ def test_agent_routes(wired: Wired) -> None:
     body = seal(wired.key, wired.peer, events())
     status, answer, _ = wired.call("POST", "/v1/batch", body, der=wired.der, parts=3)
     assert (status, msgspec.msgpack.decode(answer, type=BatchReply).sequence) == (200, 1)
-    status, answer, _ = wired.call("POST", "/v1/beat", msgspec.msgpack.encode(beat()), der=wired.der)
+    status, answer, _ = wired.call(
+        "POST", "/v1/beat", msgspec.msgpack.encode(beat()), der=wired.der
+    )
     assert msgspec.msgpack.decode(answer, type=BeatReply).server_ns == wired.kit.clock.wall
     result = msgspec.msgpack.encode(TaskResult(task="none", outcome="done"))
     assert wired.refused("POST", "/v1/result", result, der=wired.der) == (404, "drop")
@@ -130,7 +131,9 @@ def test_bodies_are_bounded_before_they_are_read(wired: Wired) -> None:
     huge = [(b"content-length", str(2**30).encode())]
     status, _, headers = wired.call("POST", "/v1/batch", b"", der=wired.der, headers=huge)
     assert (status, headers[b"connection"], wired.reads) == (413, b"close", 0)
-    assert wired.refused("POST", "/v1/batch", b"x" * (9 * 2**20), der=wired.der, headers=[], parts=9) == (
+    assert wired.refused(
+        "POST", "/v1/batch", b"x" * (9 * 2**20), der=wired.der, headers=[], parts=9
+    ) == (
         413,
         "drop",
     )

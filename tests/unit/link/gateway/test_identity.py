@@ -27,7 +27,9 @@ def test_none_foreign_and_expired_certificates(kit: Kit) -> None:
     with pytest.raises(Unauthenticated):
         read_certificate(b"nonsense", now_ns=kit.clock.wall)
     kit.keys.server_certificate(["localhost"], now_ns=kit.clock.wall)
-    server = ssl.PEM_cert_to_DER_cert(kit.keys.server_files[0].read_text().split("-----END")[0] + "-----END CERTIFICATE-----\n")
+    server = ssl.PEM_cert_to_DER_cert(
+        kit.keys.server_files[0].read_text().split("-----END")[0] + "-----END CERTIFICATE-----\n"
+    )
     assert certificate_of(kit.keys.server_files[0])
     with pytest.raises(Unauthenticated, match="not an agent's"):
         read_certificate(server, now_ns=kit.clock.wall)

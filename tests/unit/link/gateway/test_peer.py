@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from storekit import Kit
 
 from hauberk.link.gateway.peer import PEER, PeerProtocol, server_context
-from hauberk.server.listen import bind, listener
+from hauberk.server.listen import bind, listener, serve
+from hauberk.store.keys import Keys
 
 
 async def echo(scope, receive, send) -> None:
@@ -27,9 +30,7 @@ def ask(kit: Kit, tmp_path: Path, client: tuple[bytes, bytes] | None) -> bytes:
         sock = bind("127.0.0.1", 0, option="listen")
         server = listener(echo, context)
         assert isinstance(server, uvicorn.Server)
-        task = asyncio.create_task(server.serve(sockets=[sock]))
-        while not server.started:
-            await asyncio.sleep(0.01)
+        tasks = await serve([(server, sock)])
         trust = ssl.create_default_context(cadata=kit.keys.ca_pem.decode())
         trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if client:
@@ -42,19 +43,17 @@ def ask(kit: Kit, tmp_path: Path, client: tuple[bytes, bytes] | None) -> bytes:
                 return answer.content
         finally:
             server.should_exit = True
-            await task
+            await asyncio.gather(*tasks)
 
     return asyncio.run(run())
 
 
 def pem_of(key) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def test_certificate_reaches_the_application(kit: Kit, tmp_path: Path) -> None:
-    kit.clock.wall = __import__("time").time_ns()
+    kit.clock.wall = time.time_ns()
     key, reply, _ = kit.enrol()
     der = ssl.PEM_cert_to_DER_cert(reply.certificate.decode())
     assert ask(kit, tmp_path, (reply.certificate, pem_of(key))) == der
@@ -64,7 +63,7 @@ def test_certificate_reaches_the_application(kit: Kit, tmp_path: Path) -> None:
 
 def test_expired_certificate_reaches_it_too(kit: Kit, tmp_path: Path) -> None:
     """So that the agent hears "enrol anew" instead of a failed handshake."""
-    kit.clock.wall = __import__("time").time_ns()
+    kit.clock.wall = time.time_ns()
     key, _, peer = kit.enrol()
     old = kit.clock.wall - 100 * 86_400 * 10**9
     pem, _, _ = kit.keys.agent_certificate(key.public_key(), peer.agent, now_ns=old)
@@ -72,9 +71,7 @@ def test_expired_certificate_reaches_it_too(kit: Kit, tmp_path: Path) -> None:
 
 
 def test_certificate_of_another_ca_is_refused_by_tls(kit: Kit, tmp_path: Path) -> None:
-    from hauberk.store.keys import Keys
-
-    kit.clock.wall = __import__("time").time_ns()
+    kit.clock.wall = time.time_ns()
     key, _, peer = kit.enrol()
     foreign = Keys(tmp_path / "foreign", now_ns=kit.clock.wall)
     pem, _, _ = foreign.agent_certificate(key.public_key(), peer.agent, now_ns=kit.clock.wall)
