@@ -166,13 +166,21 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class Notes:
-    """Where a collector says what it could not look at."""
+    """Where a collector says what it could not look at.
+
+    `hidden`: rows may be missing because of it, so that a missing row does not mean "gone".
+    """
 
     problems: list[Problem] = field(default_factory=list)
     limit: int = 200
+    hidden: bool = False
 
-    def add(self, where: str, what: object) -> None:
-        """Note one problem; past `limit` they are only counted in the last one."""
+    def add(self, where: str, what: object, *, hides: bool = False) -> None:
+        """Note one problem; past `limit` they are only counted in the last one.
+
+        `hides`: whole rows may be missing, not just a field of some.
+        """
+        self.hidden = self.hidden or hides
         if len(self.problems) < self.limit:
             self.problems.append(Problem(where=where, what=str(what)))
         elif len(self.problems) == self.limit:

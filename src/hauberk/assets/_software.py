@@ -79,11 +79,13 @@ def find(
         "/",
         skip=SKIP,
         wanted=names,
-        denied=lambda path, reason: notes.add(path, f"{reason}: not looked into; run as root"),
+        denied=lambda path, reason: notes.add(
+            path, f"{reason}: not looked into; run as root", hides=True
+        ),
     )
     for count, entry in enumerate(walk):
         if count >= max_entries:
-            notes.add("/", f"more than {max_entries} files; the rest was not looked at")
+            notes.add("/", f"more than {max_entries} files; the rest was not looked at", hides=True)
             return
         if entry.kind == "file" and matches(entry):
             yield entry

@@ -255,13 +255,13 @@ def _rows(host: Host, notes: Notes, entry: FileStat) -> Iterator[JavaArchive]:
     except PathMissing:
         return
     except HostError as error:
-        notes.add(entry.path, error)
+        notes.add(entry.path, error, hides=True)
         return
     with stream:
         try:
             yield from _Scan(notes, entry.path).archive(stream, entry.size, entry.path, 0)
         except OSError as error:  # the disk, not the archive
-            notes.add(entry.path, error)
+            notes.add(entry.path, error, hides=True)
 
 
 def collect(host: Host, notes: Notes) -> Iterator[JavaArchive]:
@@ -277,7 +277,9 @@ def collect(host: Host, notes: Notes) -> Iterator[JavaArchive]:
         owner = owners.get(entry.path, "")
         for row in _rows(host, notes, entry):
             if len(seen) >= MAX_ARCHIVES:
-                notes.add("/", f"more than {MAX_ARCHIVES} Java archives; the rest is left out")
+                notes.add(
+                    "/", f"more than {MAX_ARCHIVES} Java archives; the rest is left out", hides=True
+                )
                 return
             if row.path in seen:
                 continue

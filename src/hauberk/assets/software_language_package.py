@@ -225,12 +225,12 @@ def _read(host: Host, notes: Notes, path: str, kind: _Kind) -> list[Found]:
     except PathMissing:  # went away since the walk saw it
         return []
     except HostError as error:
-        notes.add(path, error)
+        notes.add(path, error, hides=True)
         return []
     try:
         return kind.parse(data)
     except (ValueError, RecursionError) as error:
-        notes.add(path, f"not what its name says: {error}")
+        notes.add(path, f"not what its name says: {error}", hides=True)
         return []
 
 
@@ -269,7 +269,7 @@ def _modules(host: Host, notes: Notes, path: str) -> Iterator[LanguagePackage]:
     except PathMissing:
         return
     except (HostError, OSError) as error:
-        notes.add(path, error)
+        notes.add(path, error, hides=True)
         return
     for module in found:
         yield LanguagePackage(
@@ -295,7 +295,9 @@ def collect(host: Host, notes: Notes) -> Iterator[LanguagePackage]:
     batch: list[LanguagePackage] = []
     for count, row in enumerate(_rows(host, notes)):
         if count >= MAX_ROWS:
-            notes.add("/", f"more than {MAX_ROWS} language packages; the rest is left out")
+            notes.add(
+                "/", f"more than {MAX_ROWS} language packages; the rest is left out", hides=True
+            )
             break
         unique = row
         if unique.key() in seen:

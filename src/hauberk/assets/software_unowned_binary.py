@@ -126,7 +126,7 @@ def _candidates(host: Host, notes: Notes) -> list[FileStat]:
         except PathMissing:
             continue
         except HostError as error:
-            notes.add(top, error)
+            notes.add(top, error, hides=True)
     return list(found.values())
 
 
@@ -155,7 +155,9 @@ def collect(host: Host, notes: Notes) -> Iterator[UnownedBinary]:
             if found is None:
                 continue
             if rows >= MAX_ROWS:
-                notes.add("/", f"more than {MAX_ROWS} unowned binaries; the rest is left out")
+                notes.add(
+                    "/", f"more than {MAX_ROWS} unowned binaries; the rest is left out", hides=True
+                )
                 return
             digest = ""
             if hashed + entry.size <= MAX_HASHED:
@@ -166,7 +168,7 @@ def collect(host: Host, notes: Notes) -> Iterator[UnownedBinary]:
         except PathMissing:
             continue
         except (HostError, OSError) as error:
-            notes.add(entry.path, error)
+            notes.add(entry.path, error, hides=True)
             continue
         rows += 1
         yield _row(entry, found, digest)

@@ -69,7 +69,8 @@ def run(
 
     Returns:
         The rows (keys unique) and the proof. Outcome "partial": rows are right but some place
-        could not be looked at; "error": nothing, or not to the end (`full` is then False);
+        could not be looked at (`full` is False when that may hide rows); "error": nothing, or not
+        to the end (`full` is False);
         "not_applicable": this host is not a running machine.
     """
     notes = Notes()
@@ -99,7 +100,7 @@ def run(
         ended_ns=clock.wall_ns(),
         cpu_s=time.thread_time() - started,
         problems=[Problem(where=p.where[:400], what=p.what[:600]) for p in notes.problems],
-        full=outcome in ("ok", "partial"),
+        full=outcome in ("ok", "partial") and not notes.hidden,
     )
     return list(rows.values()), proof
 

@@ -67,6 +67,16 @@ def test_notes_make_it_partial():
     assert proof.problems[0].where == "/etc/x"
 
 
+def test_rows_that_may_be_hidden_make_the_snapshot_not_full():
+    def function(host, notes):
+        notes.add("/srv", "permission denied", hides=True)
+        yield Thing(name="a")
+
+    rows, proof = run(function)
+    assert names(rows) == ["a"]
+    assert (proof.outcome, proof.full) == ("partial", False)
+
+
 def test_not_live():
     def dead(host, notes):
         raise NotLive("files only")
