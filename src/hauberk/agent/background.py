@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hauberk.agent.budget import Background, pace
+from hauberk.agent.budget import Background
 from hauberk.agent.ledger import Ledger
 from hauberk.agent.process import give_back_memory
 from hauberk.agent.reporter import Reporter
@@ -35,6 +35,10 @@ _log = logging.getLogger(__name__)
 
 class _Stopping(Exception):
     """Ends a collection in the middle when the agent stops."""
+
+
+class _Superseded(Exception):
+    """Ends a paused collection whose subclass an order has collected meanwhile."""
 
 
 class BackgroundLoop:
@@ -66,6 +70,7 @@ class BackgroundLoop:
         self._changed = self._worked = False
         self._owners: dict[str, str] = {}
         self._roles: list[Role] | None = None
+        self._runs: dict[str, int] = {}
 
     def ask(self, what: Task | Desired | None) -> None:
         """Run a task, take a desired state, or (None) look whether there is something to do."""
@@ -73,22 +78,16 @@ class BackgroundLoop:
 
     def run(self) -> None:
         """Until the agent stops."""
-        while not self._stop.is_set():
-            try:
-                wait_s = self.turn()
-            except _Stopping:
-                return
-            try:
-                self._asked_for(self._asked.get(timeout=wait_s))
-            except queue.Empty:
-                continue
+        try:
+            while not self._stop.is_set():
+                self._listen(self.turn())
+        except _Stopping:
+            _log.debug("background work ended in the middle of a collection")
 
     def turn(self) -> float:
         """Do one piece of what is due. Returns seconds until the next is; 0 for at once."""
         self._drain()
-        if self._reporter.resend():
-            self._changed = True
-            self._related_ns = None
+        self._resend()
         now = self._clock.mono_ns()
         due = self._plan.due(now)
         if due:
@@ -108,12 +107,30 @@ class BackgroundLoop:
         while not self._asked.empty():
             self._asked_for(self._asked.get())
 
+    def _listen(self, wait_s: float) -> None:
+        """Wait, but hear what is asked."""
+        try:
+            self._asked_for(self._asked.get(timeout=wait_s))
+        except queue.Empty:
+            return
+
     def _asked_for(self, what: Task | Desired | None) -> None:
         if isinstance(what, Desired):
             self._plan.change(what.schedule)
             self._grant.change(what.budget.background_pct)
         elif isinstance(what, Task):
-            self._task(what)
+            answered = False
+            try:
+                self._task(what)
+                answered = True
+            finally:
+                if not answered:
+                    self._gate.finish(what.id, "failed", "it did not end; see the agent's log")
+
+    def _resend(self) -> None:
+        if self._reporter.resend():
+            self._changed = True
+            self._related_ns = None
 
     def _task(self, task: Task) -> None:
         """Orders are not slowed down by the grant, but they are charged to it."""
@@ -139,26 +156,37 @@ class BackgroundLoop:
     def _collect(self, subclass: str, *, paced: bool) -> None:
         collector = self._collectors[subclass]
         mark = time.thread_time()
+        # Counted as run already now: one that crashes must not keep the others from their turn.
+        self._plan.ran(subclass, self._clock.mono_ns())
+        begun = self._runs[subclass] = self._runs.get(subclass, 0) + 1
 
         def settle() -> None:
             nonlocal mark
-            now = time.thread_time()
-            self._grant.spend(now - mark)
-            mark = now
+            self._grant.spend(time.thread_time() - mark)
             if self._stop.is_set():
                 raise _Stopping
-            if paced:
-                pace(self._grant, self._stop.wait)
+            while paced and (owed := self._grant.owed_s()) > 0:
+                # A pause may take minutes: orders and resyncs are heard in it.
+                self._listen(min(max(owed, 0.01), LONGEST_WAIT_S))
+                self._resend()
+                if self._stop.is_set():
+                    raise _Stopping
+                if self._runs[subclass] != begun:
+                    raise _Superseded
+            mark = time.thread_time()
 
-        settle()
-        with self._ledger.measure(f"collect/{subclass}"):
-            rows, proof = collect(
-                collector,
-                self._host,
-                epoch=self._reporter.next_epoch(),
-                clock=self._clock,
-                pace=settle,
-            )
+        try:
+            settle()
+            with self._ledger.measure(f"collect/{subclass}"):
+                rows, proof = collect(
+                    collector,
+                    self._host,
+                    epoch=self._reporter.next_epoch(),
+                    clock=self._clock,
+                    pace=settle,
+                )
+        except _Superseded:
+            return
         self._ledger.add(f"collect/{subclass}", rows=len(rows))
         self._plan.ran(subclass, self._clock.mono_ns())
         if self._reporter.report(proof, collector.struct, rows):

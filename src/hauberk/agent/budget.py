@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -141,10 +141,3 @@ class EventPath:
             return True
         self._seen += 1
         return self._seen % KEEP_ONE_IN != 0
-
-
-def pace(background: Background, sleep: Callable[[float], object]) -> None:
-    """Wait until background work fits the grant again; `sleep` may end early."""
-    owed = background.owed_s()
-    if owed > 0:
-        sleep(owed)

@@ -41,6 +41,7 @@ from hauberk.schema.link import Beat, Desired, LedgerEntry, Resources
 FACTS_EVERY_NS = 300_000_000_000
 MEMORY_EVERY_NS = 30_000_000_000
 STOP_S = 10.0
+LEAST_SPOOL = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,10 @@ class Agent:
         budget = state.current.budget
         ledger = Ledger(clock, time.thread_time)
         self._spool = Spool(
-            folder / "spool", boot=self._boot, clock=clock, max_bytes=budget.spool_bytes
+            folder / "spool",
+            boot=self._boot,
+            clock=clock,
+            max_bytes=max(budget.spool_bytes, LEAST_SPOOL),
         )
         self._desired, self._ledger = state, ledger
         gate = TaskGate(folder / "tasks.json", identity.ids, boot=self._boot, clock=clock)
@@ -215,7 +219,7 @@ class Agent:
 
     def _take_desired(self, desired: Desired) -> None:
         self._path.pct = desired.budget.event_pct
-        self._spool.max_bytes = desired.budget.spool_bytes
+        self._spool.max_bytes = max(desired.budget.spool_bytes, LEAST_SPOOL)
         self._background.ask(desired)
 
     def _resync(self) -> None:
@@ -249,6 +253,7 @@ class Agent:
         self._watch.crashed[thread] = error
         if thread == "events":
             self._buffer.source_down("sensor", error)
+            self._buffer.flush()
 
 
 def run(settings: AgentSettings) -> int:

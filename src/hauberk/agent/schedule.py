@@ -11,7 +11,7 @@ _NS = 1_000_000_000
 
 
 class Plan:
-    """Due times per subclass. The first run is due at once; `pace` spreads it. Not thread-safe."""
+    """Due times per subclass; the first run is due at once. Not thread-safe."""
 
     def __init__(
         self, defaults: Mapping[str, int], schedule: Schedule, random: Callable[[], float]

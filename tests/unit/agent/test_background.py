@@ -1,9 +1,10 @@
+import queue
 import threading
 from typing import Annotated, ClassVar
 
 import pytest
 
-from hauberk.agent.background import BackgroundLoop, shipped_roles
+from hauberk.agent.background import LONGEST_WAIT_S, BackgroundLoop, shipped_roles
 from hauberk.agent.budget import Background
 from hauberk.agent.reporter import RESEND_S, Reporter
 from hauberk.agent.schedule import Plan
@@ -138,26 +139,76 @@ def test_an_order_that_expired_in_the_queue_is_not_run(loop, sign, task, clock):
     assert len(loop.seen) == before
 
 
-def test_orders_do_not_wait_for_the_grant(loop, sign, task, monkeypatch):
+class Pauses:
+    """Stands for the queue: waiting takes no time but turns the clock; `then` is asked once."""
+
+    def __init__(self, clock, then=()):
+        self.clock, self.waits, self.then = clock, [], list(then)
+
+    def empty(self):
+        return True
+
+    def get(self, timeout):
+        self.waits.append(timeout)
+        if self.then:
+            return self.then.pop(0)
+        self.clock.advance(timeout)
+        raise queue.Empty
+
+    def put(self, what):
+        self.then.append(what)
+
+
+def test_orders_do_not_wait_for_the_grant(loop, sign, task, clock):
     settle(loop)
     loop.grant.spend(10_000)
-    monkeypatch.setattr(loop._stop, "wait", lambda _s: pytest.fail("an order was paced"))
     loop.ask(loop.gate.judge(sign("task", task())))
     loop.turn()
     assert loop.gate.untold()[0].outcome == "done"
 
 
-def test_regular_work_waits_for_the_grant(loop, clock, monkeypatch):
+def test_regular_work_waits_for_the_grant_in_steps(loop, clock):
     loop.grant.spend(loop.grant._burst + 1)
-    waits = []
-    monkeypatch.setattr(loop._stop, "wait", lambda s: waits.append(s) or clock.advance(s))
+    loop._asked = Pauses(clock)
     settle(loop)
-    assert round(waits[0]) == 100
+    assert 100 <= sum(loop._asked.waits[:5]) <= 101.1
+    assert max(loop._asked.waits) <= LONGEST_WAIT_S
     assert loop.seen == ["os.kernel", "os.module"]
 
 
-def test_stopping_ends_a_collection_in_the_middle(loop):
-    loop._stop.set()
+def test_an_order_is_heard_in_a_pause_and_supersedes_the_paused_run(
+    loop, sign, task, clock, spool, tables
+):
+    loop.grant.spend(loop.grant._burst + 100)
+    order = loop.gate.judge(sign("task", task(args={"subclasses": ["os.kernel"]})))
+    loop._asked = Pauses(clock, [order])
+    loop.turn()
+    assert loop.seen == ["os.kernel"]
+    assert loop.gate.untold()[0].outcome == "done"
+    assert [t.name for t, _ in tables(spool)].count("collection") == 1
+
+
+def test_a_collector_that_crashes_does_not_keep_the_others_from_their_turn(loop, world):
+    world["os.kernel"] = MemoryError()
+    with pytest.raises(MemoryError):
+        loop.turn()
+    settle(loop)
+    assert loop.seen == ["os.module"]
+
+
+def test_an_order_that_crashes_is_answered(loop, world, sign, task):
+    settle(loop)
+    world["os.kernel"] = MemoryError()
+    loop.ask(loop.gate.judge(sign("task", task())))
+    with pytest.raises(MemoryError):
+        loop.turn()
+    assert loop.gate.untold()[0].outcome == "failed"
+
+
+def test_stopping_ends_a_paused_collection(loop, clock):
+    loop.grant.spend(loop.grant._burst + 100)
+    loop._asked = Pauses(clock)
+    loop._asked.get = lambda **_: loop._stop.set()
     loop.run()
     assert loop.seen == []
 

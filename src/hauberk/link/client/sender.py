@@ -99,7 +99,7 @@ class Sender:
     def stop(self, message: str) -> None:
         """The server refuses this identity: send nothing until `use`."""
         self.refusal = message or "refused"
-        _log.error("link: the server refuses this identity: %s; enrol anew", self.refusal)
+        _log.error("link: nothing is sent, the server refuses this identity: %s", self.refusal)
 
     def step(self) -> Step:
         """Send the oldest batch, if any."""
