@@ -38,6 +38,8 @@ PAGES = {
     "tenants": "/settings?tab=tenants",
 }
 LOOKS = [("en", "light"), ("zh", "dark"), ("en", "dark"), ("zh", "light")]
+# Contrast depends on the theme, names on the language: one look of each is enough.
+CHECKED = {("en", "light"), ("zh", "dark")}
 SERIOUS = """async () => {
   const found = await axe.run(document, { resultTypes: ['violations'] });
   return found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
@@ -65,10 +67,11 @@ def test_pages(
         page.goto(tab.url + path.format(**ids))
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         settle(page)
-        # Not a script tag: the page's own policy would refuse it, as it should.
-        page.evaluate(axe)
-        if found := page.evaluate(SERIOUS):
-            problems[name] = found
+        if (language, theme) in CHECKED:
+            # Not a script tag: the page's own policy would refuse it, as it should.
+            page.evaluate(axe)
+            if found := page.evaluate(SERIOUS):
+                problems[name] = found
         shoot(page, f"{name}-{language}-{theme}")
     assert problems == {}
 

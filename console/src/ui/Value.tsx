@@ -81,10 +81,10 @@ function widthOf(column: Column): number {
   if (column.kind === "bool") return 76;
   if (column.kind === "int" && PLAIN_NUMBER.test(column.name)) return 88;
   if (isCommand(column.name) || /command|description|options/.test(column.name)) return 420;
-  if (/path|exe|dir|file|target/.test(column.name)) return 220;
+  if (/path|exe|file|target|(^|_)dir$/.test(column.name)) return 220;
   if (/hash|sha256|purl|digest/.test(column.name)) return 240;
   if (/arch|state|protocol|direction|kind|type|user|owner|manager/.test(column.name)) return 104;
-  if (/address|_ip$/.test(column.name)) return 190;
+  if (/address|_ip$/.test(column.name)) return 170;
   return WIDTHS[column.kind] ?? 160;
 }
 

@@ -9,7 +9,6 @@ import { EnrolButton } from "@/ui/Enrol";
 export function FirstRun({ data }: { data: Overview }) {
   const { t } = useTranslation();
   const admin = useMay("admin");
-  const online = (data.agents.online ?? 0) > 0;
   const subclasses = data.assets.flatMap((one) => one.subclasses ?? []);
   const looked = subclasses.filter((sub) => sub.rows != null).length;
   const dark = subclasses.filter((sub) => sub.state === "not_collected").length;
@@ -17,7 +16,7 @@ export function FirstRun({ data }: { data: Overview }) {
     <section className="first" aria-label={t("first.label")}>
       <article>
         <h2>{t("first.enrol")}</h2>
-        <p>{t(online ? "first.enrolMore" : "first.enrolText")}</p>
+        <p>{t(data.workloads > 0 ? "first.enrolMore" : "first.enrolText")}</p>
         {admin ? <EnrolButton /> : <p className="muted">{t("first.askAdmin")}</p>}
       </article>
       <article>
