@@ -161,3 +161,13 @@ def test_unknown_topics_are_refused(stack: apikit.Stack, url: str) -> None:
     )
     assert answer.status_code == 400
     assert "known: " in answer.json()["message"]
+
+
+def test_a_server_that_stops_ends_its_streams(stack: apikit.Stack, url: str) -> None:
+    headers = stack.token("default", "viewer")
+    with httpx.stream("GET", f"{url}/api/v1/stream", headers=headers, timeout=20) as answer:
+        heard = messages(answer)
+        next(heard)
+        stack.app.state.streams.close()
+        assert {kind for kind, _ in heard} <= {"heartbeat"}
+    assert stack.app.state.streams.count("default") == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -35,6 +36,7 @@ class Streams:
 
     def __init__(self, limit: int = MAX_STREAMS) -> None:
         self._open: Counter[str] = Counter()
+        self._readers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._limit = limit
 
     def check(self, tenant: str) -> None:
@@ -53,6 +55,21 @@ class Streams:
     def leave(self, tenant: str) -> None:
         """Count one out."""
         self._open[tenant] -= 1
+
+    @contextmanager
+    def closing(self) -> Iterator[asyncio.Event]:
+        """An event of this loop that `close` sets."""
+        reader = (asyncio.get_running_loop(), asyncio.Event())
+        self._readers.add(reader)
+        try:
+            yield reader[1]
+        finally:
+            self._readers.discard(reader)
+
+    def close(self) -> None:
+        """End all streams, from any thread: a server that stops need not wait for them."""
+        for loop, event in list(self._readers):
+            loop.call_soon_threadsafe(event.set)
 
 
 @get(
@@ -97,35 +114,42 @@ async def _messages(
     *,
     include_self: bool,
 ) -> AsyncIterator[bytes]:
+    streams: Streams = request.app.state.streams
     pending: asyncio.Task[Notice] | None = None
+    ended: asyncio.Task[bool] | None = None
     # Counted here, not in the route: a reader that left before the first byte never gets here.
-    request.app.state.streams.enter(who.tenant)
+    streams.enter(who.tenant)
     try:
-        async with ctx.feed.subscribe(who.tenant, topics) as notices:
-            yield heartbeat(ctx.now_ms())
-            beat = asyncio.get_running_loop().time() + HEARTBEAT_S
-            while True:
-                if pending is None:
-                    pending = asyncio.ensure_future(anext(notices))
-                left = beat - asyncio.get_running_loop().time()
-                done, _ = await asyncio.wait({pending}, timeout=max(0.0, left))
-                if done:
-                    notice = shown(pending.result(), include_self=include_self)
-                    pending = None
-                    if notice is not None:
-                        yield message(notice)
-                if asyncio.get_running_loop().time() >= beat:
-                    # A session that ended, or a user who was disabled, must not go on listening.
-                    if not await run_sync(_still, ctx, who, request):
-                        return
-                    yield heartbeat(ctx.now_ms())
-                    beat = asyncio.get_running_loop().time() + HEARTBEAT_S
-    except StopAsyncIteration:
-        return
+        with streams.closing() as closed:
+            ended = asyncio.ensure_future(closed.wait())
+            async with ctx.feed.subscribe(who.tenant, topics) as notices:
+                yield heartbeat(ctx.now_ms())
+                clock = asyncio.get_running_loop().time
+                beat = clock() + HEARTBEAT_S
+                while not closed.is_set():
+                    if pending is None:
+                        pending = asyncio.ensure_future(anext(notices))
+                    await asyncio.wait(
+                        {pending, ended},
+                        timeout=max(0.0, beat - clock()),
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    if pending.done():
+                        notice = shown(pending.result(), include_self=include_self)
+                        pending = None
+                        if notice is not None:
+                            yield message(notice)
+                    if clock() >= beat:
+                        # A session that ended, or a disabled user, must not go on listening.
+                        if not await run_sync(_still, ctx, who, request):
+                            return
+                        yield heartbeat(ctx.now_ms())
+                        beat = clock() + HEARTBEAT_S
     finally:
-        if pending is not None:
-            pending.cancel()
-        request.app.state.streams.leave(who.tenant)
+        for task in (pending, ended):
+            if task is not None:
+                task.cancel()
+        streams.leave(who.tenant)
 
 
 def _still(ctx: Context, who: Identity, request: Request[Any, Any, Any]) -> bool:

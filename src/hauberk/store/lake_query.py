@@ -231,6 +231,9 @@ class LakeQuery:
                 f"the search took over {self._timeout_s:g} s: narrow its time or filter",
                 retry_after=1,
             ) from error
+        except duckdb.IOException as error:
+            # Compaction and vacuum may have removed a file that a long search had listed.
+            raise Busy("a file of the lake is gone or unreadable: try again") from error
         except duckdb.OutOfMemoryException as error:
             raise Busy("the search needs too much memory: narrow it", retry_after=1) from error
         finally:
