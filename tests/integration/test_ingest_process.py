@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
@@ -65,6 +67,31 @@ def test_events_and_assets_reach_the_api(server: ServerProcess, tmp_path: Path) 
     assert found[0]["hostname"] == "web-1"
     rows = eventually(lambda: server.api("GET", f"/assets/{SUBCLASS}")["items"])
     assert sorted(r["fields"]["name"] for r in rows) == ["p0", "p1", "p2"]
+
+
+def test_events_and_changes_reach_the_live_stream(server: ServerProcess, tmp_path: Path) -> None:
+    agent = Agent.enrolled(server, tmp_path / "a")
+    agent.beat()
+    transport = httpx.HTTPTransport(uds=str(server.folder / "run/api.sock"))
+    with (
+        httpx.Client(transport=transport, base_url="http://local", timeout=60) as client,
+        client.stream("GET", "/api/v1/stream?topics=events,changes") as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)  # subscribed
+        agent.send(events(2, name="seen"))
+        packages = [Package(manager="dpkg", name="p", arch="amd64", version="1")]
+        agent.send(snapshot(SUBCLASS, packages, epoch=1, kind=Package))
+        found: dict[str, dict] = {}
+        for line in lines:
+            if line.startswith("data: {"):
+                notice = json.loads(line.removeprefix("data: "))
+                found[notice["topic"]] = notice
+            if {"events", "changes"} <= found.keys():
+                break
+    assert [e["fields"]["name"] for e in found["events"]["events"]] == ["seen", "seen"]
+    assert found["events"]["events"][0]["hostname"] == "web-1"
+    assert [c["label"] for c in found["changes"]["changes"]] == ["p"]
 
 
 def test_stop_writes_what_waits(server: ServerProcess, tmp_path: Path) -> None:

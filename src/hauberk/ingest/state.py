@@ -9,7 +9,8 @@ from hauberk.ingest.live import Live
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.receive import batch_of
 from hauberk.ports import Clock, Inbox, InboxItem
-from hauberk.store.assets import CONSUMER, Assets, Incoming, is_inventory
+from hauberk.store.assets import CONSUMER, Assets, is_inventory
+from hauberk.store.sets import Incoming
 
 MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
 _IDLE_NS = 2_000_000_000

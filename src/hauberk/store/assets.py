@@ -27,9 +27,8 @@ from hauberk.store import desired
 from hauberk.store.database import write
 from hauberk.store.labels import kind_of
 from hauberk.store.labels import kinds as kinds_here
+from hauberk.store.sets import Incoming, collections, relations, roles, structs
 from hauberk.store.tables import asset, asset_change, collection, consumer, snapshot_part
-from hauberk.store.tables import relation as relation_table
-from hauberk.store.tables import role as role_table
 
 CONSUMER = "state"
 MAX_PARTS = 100_000
@@ -38,17 +37,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Rows = list[dict[str, Any]]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """The inventory tables of one batch, with where it came from."""
-
-    tenant: str
-    workload: str
-    received_ns: int
-    position: int
-    tables: Sequence[Table]
 
 
 @dataclass(slots=True)
@@ -138,11 +126,11 @@ def _apply(db: Connection, batch: Incoming, table: Table) -> Rows:
     if name.startswith(kinds.GONE):
         return _gone(db, batch, table, name.removeprefix(kinds.GONE))
     if name == kinds.COLLECTION:
-        _collections(db, batch, _structs(table, kinds.CollectionRow))
+        collections(db, batch, structs(table, kinds.CollectionRow))
     elif name == kinds.RELATION:
-        _relations(db, batch, _structs(table, kinds.RelationRow))
+        relations(db, batch, structs(table, kinds.RelationRow))
     else:
-        _roles(db, batch, _structs(table, kinds.RoleRow))
+        roles(db, batch, structs(table, kinds.RoleRow))
     return []
 
 
@@ -151,7 +139,8 @@ def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Row
     rows = {kind.key(row): row for row in wire.decode_rows(table)}
     epoch, full = _meta(table, "epoch"), bool(_meta(table, "full"))
     here = _here(batch, subclass)
-    if not full and _newest_epoch(db, batch, subclass) is None:
+    proved = any(t.name == kinds.COLLECTION for t in batch.tables)
+    if not full and not proved and _newest_epoch(db, batch, subclass) is None:
         # Upserts over nothing: this server lost the snapshot they build on.
         desired.request_resync(db, batch.tenant, batch.workload)
     old = _existing(db, here, None if full else list(rows))
@@ -184,7 +173,7 @@ def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Row
 
 
 def _gone(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
-    keys = [row.key for row in _structs(table, kinds.GoneRow)]
+    keys = [row.key for row in structs(table, kinds.GoneRow)]
     here = _here(batch, subclass)
     old = {k: v for k, v in _existing(db, here, keys).items() if v["gone_ns"] is None}
     return _log_changes(db, _remove(db, batch, here, list(old.values())))
@@ -229,64 +218,6 @@ def _complete(db: Connection, batch: Incoming, table: Table, subclass: str, epoc
         return False
     db.execute(delete(snapshot_part).where(where))
     return True
-
-
-def _collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]) -> None:
-    for row in rows:
-        values = {
-            "outcome": row.outcome,
-            "rows": row.rows,
-            "epoch": row.epoch,
-            "ended_ns": row.ended_ns,
-            "received_ns": batch.received_ns,
-            "cpu_s": row.cpu_s,
-            "problems": _encode(row.problems()).decode(),
-        }
-        mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": row.subclass}
-        statement = insert(collection).values(mine | values)
-        db.execute(statement.on_conflict_do_update(index_elements=list(mine), set_=values))
-
-
-def _relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) -> None:
-    names = ("kind", "src_subclass", "src_key", "dst_subclass", "dst_key")
-    fresh = {tuple(getattr(r, n) for n in names): r.evidence for r in rows}
-    here = (relation_table.c.tenant == batch.tenant) & (relation_table.c.workload == batch.workload)
-    stored = db.execute(select(relation_table).where(here)).mappings()
-    old = {tuple(r[n] for n in names): r["evidence"] for r in stored}
-    mine = {"tenant": batch.tenant, "workload": batch.workload}
-    stale = [dict(zip(names, k, strict=True)) for k in old if fresh.get(k) != old[k]]
-    for row in stale:
-        match = [relation_table.c[n] == v for n, v in row.items()]
-        db.execute(delete(relation_table).where(here, *match))
-    added = [
-        mine | dict(zip(names, k, strict=True)) | {"evidence": e}
-        for k, e in fresh.items()
-        if old.get(k) != e
-    ]
-    if added:
-        db.execute(plain_insert(relation_table), added)
-
-
-def _roles(db: Connection, batch: Incoming, rows: list[kinds.RoleRow]) -> None:
-    mine = {"tenant": batch.tenant, "workload": batch.workload}
-    db.execute(
-        delete(role_table).where(
-            role_table.c.tenant == batch.tenant, role_table.c.workload == batch.workload
-        )
-    )
-    fresh = {
-        r.role: mine
-        | {
-            "role": r.role,
-            "title_en": r.title_en,
-            "title_zh": r.title_zh,
-            "confidence": r.confidence,
-            "evidence": _encode(r.evidence).decode(),
-        }
-        for r in rows
-    }
-    if fresh:
-        db.execute(plain_insert(role_table), list(fresh.values()))
 
 
 def _existing(db: Connection, here: Any, keys: list[str] | None) -> dict[str, dict[str, Any]]:
@@ -388,13 +319,6 @@ def _meta(table: Table, name: str, default: int = 0) -> int:
     if not isinstance(value, int):
         raise BadWire(f"table {table.name!r}: meta {name} is not a number")
     return value
-
-
-def _structs(table: Table, kind: type[Any]) -> list[Any]:
-    try:
-        return msgspec.convert(wire.decode_rows(table), list[kind])  # type: ignore[valid-type]
-    except msgspec.ValidationError as error:
-        raise BadWire(f"table {table.name!r}: {error}") from error
 
 
 def _chunks(values: list[str]) -> list[list[str]]:

@@ -27,6 +27,8 @@ _NAMES = (
     "user",
     "version",
 )
+# A socket is named by its process, protocol and ends.
+_ENDS = (("address", "port"), ("local_ip", "local_port"), ("remote_ip", "remote_port"))
 _MAX = 200
 
 
@@ -51,7 +53,10 @@ class Kind:
             raise BadWire(f"asset/{self.subclass}: rows without {error.args[0]!r}") from error
 
     def label(self, row: dict[str, Any], key: str) -> str:
-        """A readable name."""
+        """A readable name; of a socket, the process and both ends."""
+        ends = [f"{row.get(ip, '')}:{row[port]}" for ip, port in _ENDS if row.get(port) is not None]
+        if ends and "protocol" in row:
+            return f"{row.get('name') or ''} {row['protocol']} {' > '.join(ends)}".strip()[:_MAX]
         for name in _NAMES:
             value = row.get(name)
             if isinstance(value, str) and value:

@@ -10,17 +10,15 @@ from storekit import NOW_NS, Kit
 
 from hauberk.assets import runtime_process, software_os_package
 from hauberk.link import wire
-from hauberk.link.rows import CollectionRow, GoneRow, RelationRow, RoleRow
-from hauberk.schema.asset import Collection, Problem, Relation, RoleTag
-from hauberk.schema.taxonomy import Title
-from hauberk.store.assets import Applied, Assets, Incoming, is_inventory
+from hauberk.link.rows import CollectionRow, GoneRow
+from hauberk.schema.asset import Collection, Problem
+from hauberk.store.assets import Applied, Assets, is_inventory
 from hauberk.store.database import read, write
+from hauberk.store.sets import Incoming
 from hauberk.store.tables import (
     asset,
     asset_change,
     collection,
-    relation,
-    role,
     snapshot_part,
     workload,
 )
@@ -192,40 +190,18 @@ def test_collections_are_kept_with_their_problems(feed: Feeder) -> None:
     assert row["received_ns"] == feed.kit.clock.wall
 
 
-def test_relations_and_roles_replace_the_former_set(feed: Feeder) -> None:
-    def relations(*pairs: tuple[str, str]) -> wire.Table:
-        rows = [
-            RelationRow.of(
-                Relation(
-                    kind="loads",
-                    src_subclass="a",
-                    src_key=s,
-                    dst_subclass="b",
-                    dst_key="k",
-                    evidence=e,
-                )
-            )
-            for s, e in pairs
-        ]
-        return wire.encode_table("relation", RelationRow, rows, {"epoch": 1})
-
-    def roles(*names: str) -> wire.Table:
-        tags = [RoleTag(role=n, title=Title(n, n), confidence=80, evidence=["x"]) for n in names]
-        return wire.encode_table("role", RoleRow, [RoleRow.of(t) for t in tags], {"epoch": 1})
-
-    feed(relations(("1", "e"), ("2", "e")), roles("nginx", "redis"))
-    feed(relations(("2", "new"), ("3", "e")), roles("nginx"))
-    with read(feed.kit.engine) as db:
-        found = db.execute(select(relation.c.src_key, relation.c.evidence)).all()
-        assert sorted(tuple(r) for r in found) == [("2", "new"), ("3", "e")]
-        assert db.execute(select(role.c.role)).scalars().all() == ["nginx"]
-
-
 def test_upsert_without_a_snapshot_asks_for_one(feed: Feeder) -> None:
     peer = feed.kit.peer()
     feed(table(package("a"), epoch=9, full=0), home=peer.workload)
     with read(feed.kit.engine) as db:
         assert db.execute(select(workload.c.resync)).scalar() is True
+
+
+def test_first_upsert_with_its_proof_needs_no_snapshot(feed: Feeder) -> None:
+    peer = feed.kit.peer()
+    feed(table(package("a"), epoch=9, full=0), proof(epoch=9), home=peer.workload)
+    with read(feed.kit.engine) as db:
+        assert db.execute(select(workload.c.resync)).scalar() is False
 
 
 def test_poison_table_is_left_out_and_the_rest_goes_on(feed: Feeder) -> None:

@@ -26,6 +26,15 @@ def test_labels_are_names_else_keys() -> None:
     assert len(kind.label({"name": "x" * 999}, "")) == 200
 
 
+def test_sockets_are_named_by_process_and_ends() -> None:
+    listening = {"protocol": "tcp", "address": "::", "port": 80, "name": "nginx"}
+    assert kind_of("network.listening_port").label(listening, "") == "nginx tcp :::80"
+    connection = {"protocol": "tcp", "local_ip": "10.0.0.1", "local_port": 5, "name": ""}
+    connection |= {"remote_ip": "10.0.0.2", "remote_port": 443}
+    label = kind_of("network.connection").label(connection, "")
+    assert label == "tcp 10.0.0.1:5 > 10.0.0.2:443"
+
+
 def test_difference_names_changed_fields_only() -> None:
     kind = kind_of("software.os_package")
     assert kind.difference({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == (

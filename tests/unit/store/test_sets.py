@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+from storekit import NOW_NS, Kit
+
+from hauberk.errors import BadWire
+from hauberk.link import wire
+from hauberk.link.rows import GoneRow, RelationRow, RoleRow
+from hauberk.schema.asset import Relation, RoleTag
+from hauberk.schema.taxonomy import Title
+from hauberk.store.database import write
+from hauberk.store.sets import Incoming, relations, roles, structs
+from hauberk.store.tables import relation, role
+
+HERE = Incoming("default", "w", NOW_NS, 1, ())
+
+
+def edge(src: str, evidence: str) -> RelationRow:
+    return RelationRow.of(
+        Relation(
+            kind="loads",
+            src_subclass="a",
+            src_key=src,
+            dst_subclass="b",
+            dst_key="k",
+            evidence=evidence,
+        )
+    )
+
+
+def test_relations_replace_the_former_set_of_the_workload(kit: Kit) -> None:
+    other = Incoming("other", "w", NOW_NS, 1, ())
+    with write(kit.engine) as db:
+        relations(db, HERE, [edge("1", "e"), edge("2", "e")])
+        relations(db, other, [edge("1", "e")])
+        relations(db, HERE, [edge("2", "new"), edge("3", "e"), edge("3", "e")])
+        found = db.execute(select(relation.c.tenant, relation.c.src_key, relation.c.evidence)).all()
+    assert sorted(tuple(r) for r in found) == [
+        ("default", "2", "new"),
+        ("default", "3", "e"),
+        ("other", "1", "e"),
+    ]
+
+
+def test_roles_replace_the_former_set(kit: Kit) -> None:
+    def tags(*names: str) -> list[RoleRow]:
+        return [
+            RoleRow.of(RoleTag(role=n, title=Title(n, n), confidence=80, evidence=["x"]))
+            for n in names
+        ]
+
+    with write(kit.engine) as db:
+        roles(db, HERE, tags("nginx", "redis"))
+        roles(db, HERE, tags("nginx"))
+        assert db.execute(select(role.c.role, role.c.evidence)).all() == [("nginx", '["x"]')]
+        roles(db, HERE, [])
+        assert db.execute(select(role.c.role)).all() == []
+
+
+def test_rows_of_another_form_are_refused() -> None:
+    table = wire.encode_table("role", GoneRow, [GoneRow("x")])
+    with pytest.raises(BadWire, match="role"):
+        structs(table, RoleRow)
