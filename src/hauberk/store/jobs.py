@@ -107,4 +107,4 @@ class Jobs:
                     ended_ns=None,
                 )
             )
-        return kind
+        return str(kind)
