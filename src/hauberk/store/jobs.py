@@ -86,8 +86,12 @@ class Jobs:
 
     def _claim(self) -> str | None:
         now = self._clock.wall_ns()
-        free = or_(job.c.lease_until_ns.is_(None), job.c.lease_until_ns < now)
-        due = select(job.c.id).where(job.c.id.in_(self._jobs), job.c.due_ns <= now, free)
+        # Times further ahead than any interval were written before the clock jumped back.
+        far = now + 2 * int(max(max(j.every_s, j.lease_s) for j in self._jobs.values()) * 1e9)
+        until = job.c.lease_until_ns
+        free = or_(until.is_(None), until < now, until > far)
+        ready = or_(job.c.due_ns <= now, job.c.due_ns > far)
+        due = select(job.c.id).where(job.c.id.in_(self._jobs), ready, free)
         with read(self._engine) as db:
             if db.execute(due.limit(1)).first() is None:
                 return None

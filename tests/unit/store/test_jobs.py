@@ -57,6 +57,13 @@ def test_a_lease_keeps_others_out_until_it_ends(kit: Kit) -> None:
     assert jobs.step() is True
 
 
+def test_a_clock_that_jumps_back_stops_no_job(kit: Kit) -> None:
+    jobs = Jobs(kit.engine, kit.clock, [Job("a", 60, lambda: "")], owner="me")
+    kit.clock.forward(-365 * 86_400)
+    assert jobs.step() is True
+    assert jobs.step() is False
+
+
 def test_a_new_process_takes_over_and_jobs_can_be_hastened(kit: Kit) -> None:
     Jobs(kit.engine, kit.clock, [Job("a", 1000, lambda: "")], owner="dead")
     with write(kit.engine) as db:

@@ -11,6 +11,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 PEER = "hauberk.peer"
 """Key in `scope["extensions"]`: the certificate's DER bytes, or None."""
 
+# Several times what one read gives, since a read may hold the head and much of the body.
+MAX_HEAD = 1024 * 1024
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: `identity.read_certificate` checks the times, and answers.
 _NO_CHECK_TIME = 0x200000
 
@@ -19,12 +21,32 @@ class PeerProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the certificate in the scope, and without waiting at shutdown."""
 
     _der: bytes | None = None
+    _head = 0  # bytes of the request's head so far, -1 in the body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once per connection."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self._der = None if tls is None else tls.getpeercert(True)  # noqa: FBT003
+
+    def data_received(self, data: bytes) -> None:
+        """End a connection whose request head never ends: the parser would keep all of it."""
+        if self._head >= 0:
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._head = -1
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next head may come."""
+        self._head = 0
+        super().on_message_complete()
 
     def shutdown(self) -> None:
         """End an idle connection at once: a peer that sleeps answers no TLS goodbye."""

@@ -11,7 +11,7 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from storekit import Kit
 
-from hauberk.link.gateway.peer import PEER, PeerProtocol, server_context
+from hauberk.link.gateway.peer import MAX_HEAD, PEER, PeerProtocol, server_context
 from hauberk.server.listen import bind, listener, serve
 from hauberk.store.keys import Keys
 
@@ -68,6 +68,57 @@ def test_expired_certificate_reaches_it_too(kit: Kit, tmp_path: Path) -> None:
     old = kit.clock.wall - 100 * 86_400 * 10**9
     pem, _, _ = kit.keys.agent_certificate(key.public_key(), peer.agent, now_ns=old)
     assert ask(kit, tmp_path, (pem, pem_of(key))) == ssl.PEM_cert_to_DER_cert(pem.decode())
+
+
+def test_head_without_an_end_ends_the_connection() -> None:
+    async def run() -> int:
+        sock = bind("127.0.0.1", 0, option="listen")
+        server = listener(echo, None)
+        tasks = await serve([(server, sock)])
+        port = sock.getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = 0
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nx: ")
+            while sent < 64 * MAX_HEAD:
+                writer.write(b"y" * 65536)
+                await writer.drain()
+                sent += 65536
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+            server.should_exit = True
+            await asyncio.gather(*tasks)
+        assert reader.at_eof() or reader.exception() or sent < 64 * MAX_HEAD
+        return sent
+
+    assert asyncio.run(run()) < 64 * MAX_HEAD
+
+
+def test_large_bodies_pass_after_the_head() -> None:
+    async def count(scope, receive, send) -> None:
+        size = 0
+        while True:
+            message = await receive()
+            size += len(message["body"])
+            if not message.get("more_body"):
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": str(size).encode()})
+
+    async def run() -> list[str]:
+        sock = bind("127.0.0.1", 0, option="listen")
+        server = listener(count, None)
+        tasks = await serve([(server, sock)])
+        async with httpx.AsyncClient() as http:
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}/"
+            answers = [(await http.post(url, content=b"x" * 3 * MAX_HEAD)).text for _ in range(2)]
+        server.should_exit = True
+        await asyncio.gather(*tasks)
+        return answers
+
+    assert asyncio.run(run()) == [str(3 * MAX_HEAD)] * 2
 
 
 def test_certificate_of_another_ca_is_refused_by_tls(kit: Kit, tmp_path: Path) -> None:
