@@ -1,7 +1,10 @@
 """Search of the event lake: the filter grammar as DuckDB SQL over the table's live files.
 
-Only columns that the event's Struct declares, and values only as bound parameters. Days are read
-from the newest on, until a page is full.
+Only columns that the event's Struct declares, and values only as bound parameters.
+
+Rows are found by their narrow keys first, and read whole afterwards: sorting wide rows would need
+memory for each row that was ever among the newest. Files are read from the newest on, until a page
+is full and no file that is left can hold a newer row.
 """
 
 from __future__ import annotations
@@ -9,32 +12,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
 from hauberk.errors import Busy
 from hauberk.schema.asset import ColumnKind, columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.view import EventRow, Page
-from hauberk.store import query, regex, typed
-from hauberk.store.filter import And, Compare, Filter, In, IsNull, Not, Or
-from hauberk.store.lake import Lake, day_of
+from hauberk.store import query, typed
+from hauberk.store.lake import PARTITION, Lake
+from hauberk.store.lake_filter import compile_filter, kinds
 
 _MS = 1_000_000
-_EXPORT_CHUNK = 5000
+_INT64 = 2**63 - 1
+_WINDOW = 20_000
+_GROUP_ROWS = 250_000
 _KEYS = ("received_ns", "agent", "boot", "sequence", "ordinal")
-_EXTRA: dict[str, tuple[ColumnKind, str]] = {
-    "workload": ("str", '"workload"'),
-    "agent": ("str", '"agent"'),
-    "boot": ("str", '"boot"'),
-    "received_ms": ("int", '("received_ns" // 1000000)'),
-    "time_ms": ("int", '("time_ns" // 1000000)'),
-    # Not in the lake: a name is turned into workloads before the search.
-    "hostname": ("str", ""),
-}
+_KEY_LIST = ", ".join(f'"{k}"' for k in _KEYS)
+_ORDER = ", ".join(f'"{k}" DESC' for k in _KEYS)
+_SOURCE = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 _DUCK: dict[ColumnKind, str] = {
     "str": "VARCHAR",
     "int": "BIGINT",
@@ -65,6 +64,21 @@ class _Clause:
     def add(self, sql: str, *values: Any) -> None:
         self.sql.append(sql)
         self.values.extend(values)
+
+    def copy(self) -> _Clause:
+        return _Clause(list(self.sql), list(self.values))
+
+    def text(self) -> str:
+        return f" WHERE {' AND '.join(self.sql)}" if self.sql else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    day: str
+    rows: int
+    oldest_ns: int
+    newest_ns: int
 
 
 class LakeQuery:
@@ -133,32 +147,32 @@ class LakeQuery:
         return Page(items=items, next=following, as_of_ms=now_ms)
 
     def rows(self, search: Search, hostnames: Mapping[str, str]) -> Iterator[EventRow]:
-        """Every event of the search in the order of the pages, without a cap."""
-        last: Sequence[Any] | None = None
-        while True:
-            rows = self._rows(search, hostnames, last, _EXPORT_CHUNK)
-            for row in rows:
-                yield _event(search.table, row, hostnames)
-            if len(rows) < _EXPORT_CHUNK:
-                return
-            last = rows[-1][: len(_KEYS)]
+        """Every event of the search in the order of the pages, without a cap.
+
+        Each day is cut into windows of received time that hold a few thousand rows.
+        """
+        where = _where(search, hostnames)
+        files = self._files(search)
+        for day in sorted({f.day for f in files}, reverse=True):
+            of_day = [f for f in files if f.day == day]
+            for low, high in self._windows(of_day, search.table, where):
+                window = where.copy()
+                window.add('"received_ns" BETWEEN ? AND ?', low, high)
+                touched = [f for f in of_day if f.oldest_ns <= high and f.newest_ns >= low]
+                for row in self._whole(search.table, touched, window):
+                    yield _event(search.table, row, hostnames)
 
     def counts(self, tenant: str, since_ms: int) -> dict[str, int] | None:
         """Events per table received since then; None when the tenant has no event table at all."""
         found: dict[str, int] = {}
         for table in EVENT_CLASSES:
-            paths = [
-                p for _, ps in self._days(Search(tenant, table, since_ms=since_ms)) for p in ps
-            ]
             if not self._exists(tenant, table):
                 continue
+            files = self._files(Search(tenant, table, since_ms=since_ms))
             found[table] = 0
-            if paths:
-                sql = (
-                    "SELECT count(*) FROM read_parquet(?, union_by_name = true)"
-                    ' WHERE "received_ns" >= ?'
-                )
-                found[table] = self._run(sql, [paths, since_ms * _MS])[0][0]
+            if files:
+                sql = f'SELECT count(*) FROM {_SOURCE} WHERE "received_ns" >= ?'  # noqa: S608
+                found[table] = self._run(sql, [_paths(files), since_ms * _MS])[0][0]
         return found or None
 
     def _rows(
@@ -170,53 +184,93 @@ class LakeQuery:
     ) -> list[tuple[Any, ...]]:
         where = _where(search, hostnames)
         if last is not None:
-            keys = ", ".join(f'"{k}"' for k in _KEYS)
-            where.add(f"({keys}) < ({', '.join('?' * len(_KEYS))})", *last)
-        rows: list[tuple[Any, ...]] = []
-        for day, paths in self._days(search):
-            if last is not None and day > day_of(last[0]):
-                continue
-            rows += self._select(search.table, paths, where, limit - len(rows))
-            if len(rows) >= limit:
+            where.add('"received_ns" <= ?', last[0])
+            where.add(f"({_KEY_LIST}) < (?, ?, ?, ?, ?)", *last)
+        files = [f for f in self._files(search) if last is None or f.oldest_ns <= last[0]]
+        keys: list[tuple[Any, ...]] = []
+        used: list[_File] = []
+        for group, newest_left in _groups(files):
+            keys += self._keys(search.table, group, where, limit)
+            keys = sorted(keys, reverse=True)[:limit]
+            used += group
+            if len(keys) == limit and keys[-1][0] > newest_left:
                 break
-        return rows
+        if not keys:
+            return []
+        low, high = keys[-1], keys[0]
+        where.add('"received_ns" BETWEEN ? AND ?', low[0], high[0])
+        where.add(f"({_KEY_LIST}) >= (?, ?, ?, ?, ?)", *low)
+        used = [f for f in used if f.oldest_ns <= high[0] and f.newest_ns >= low[0]]
+        return self._whole(search.table, used, where)
 
-    def _select(
-        self, table: str, paths: list[str], where: _Clause, limit: int
+    def _keys(
+        self, table: str, files: list[_File], where: _Clause, limit: int
     ) -> list[tuple[Any, ...]]:
+        tail = f"{where.text()} ORDER BY {_ORDER} LIMIT ?"
+        return self._select(table, files, _KEY_LIST, tail, [*where.values, limit])
+
+    def _whole(self, table: str, files: list[_File], where: _Clause) -> list[tuple[Any, ...]]:
         names = [c.name for c in columns_of(EVENT_CLASSES[table])]
         shown = ", ".join(f'"{n}"' for n in (*_KEYS, "workload", *names))
-        order = ", ".join(f'"{k}" DESC' for k in _KEYS)
-        tail = f" WHERE {' AND '.join(where.sql) or 'true'} ORDER BY {order} LIMIT ?"
-        source = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
-        values = [paths, *where.values, limit]
+        return self._select(table, files, shown, f"{where.text()} ORDER BY {_ORDER}", where.values)
+
+    def _windows(self, files: list[_File], table: str, where: _Clause) -> Iterator[tuple[int, int]]:
+        """(oldest, newest) received times that hold about _WINDOW rows each, newest first."""
+        tail = f"{where.text()} GROUP BY 1 ORDER BY 1 DESC"
+        counts = self._select(table, files, '"received_ns", count(*)', tail, where.values)
+        high, rows = None, 0
+        for received, count in counts:
+            high = received if high is None else high
+            rows += count
+            if rows >= _WINDOW:
+                yield received, high
+                high, rows = None, 0
+        if high is not None:
+            yield counts[-1][0], high
+
+    def _select(
+        self, table: str, files: list[_File], shown: str, tail: str, values: list[Any]
+    ) -> list[tuple[Any, ...]]:
+        bound = [_paths(files), *values]
         try:
-            return self._run(f"SELECT {shown} FROM {source}{tail}", values)  # noqa: S608
+            return self._run(f"SELECT {shown} FROM {_SOURCE}{tail}", bound)  # noqa: S608
         except duckdb.BinderException:
-            # No file of the day has a column that this version declares: it reads as null.
+            # No file has a column that this version declares: it reads as null.
             empty = ", ".join(
                 f'NULL::{_DUCK[c.kind]} AS "{c.name}"' for c in columns_of(EVENT_CLASSES[table])
             )
-            whole = f"(FROM {source} UNION ALL BY NAME SELECT {empty} WHERE false)"
-            return self._run(f"SELECT {shown} FROM {whole}{tail}", values)  # noqa: S608
+            whole = f"(FROM {_SOURCE} UNION ALL BY NAME SELECT {empty} WHERE false)"
+            return self._run(f"SELECT {shown} FROM {whole}{tail}", bound)  # noqa: S608
 
     def _exists(self, tenant: str, table: str) -> bool:
         return (self._lake.root / tenant / table / "_delta_log").is_dir()
 
-    def _days(self, search: Search) -> list[tuple[str, list[str]]]:
-        """(day, files) from the newest day on, within the searched time."""
+    def _files(self, search: Search) -> list[_File]:
+        """Live files within the searched time, newest first."""
         if not self._exists(search.tenant, search.table):
             return []
         folder = self._lake.root.resolve() / search.tenant / search.table
-        first = day_of(search.since_ms * _MS) if search.since_ms is not None else ""
-        final = day_of(search.until_ms * _MS) if search.until_ms is not None else "~"
         try:
-            files = self._lake.files(search.tenant, search.table)
+            handle = self._lake.locked(search.tenant, search.table)
         except TableNotFoundError:
             return []
-        wanted = [f for f in files if first <= f.day <= final]
-        grouped = groupby(sorted(wanted, key=lambda f: f.day, reverse=True), key=lambda f: f.day)
-        return [(day, [str(folder / f.path) for f in some]) for day, some in grouped]
+        with handle.lock:
+            actions = pa.table(handle.table.get_add_actions(flatten=True))
+        low = (search.since_ms or 0) * _MS
+        high = search.until_ms * _MS if search.until_ms is not None else _INT64
+        found = [
+            _File(
+                path=str(folder / row["path"]),
+                day=row[f"partition.{PARTITION}"],
+                rows=row["num_records"] or 0,
+                # A file without statistics may hold anything.
+                oldest_ns=row.get("min.received_ns") or 0,
+                newest_ns=row.get("max.received_ns") or _INT64,
+            )
+            for row in actions.to_pylist()
+        ]
+        wanted = [f for f in found if f.newest_ns >= low and f.oldest_ns < high]
+        return sorted(wanted, key=lambda f: (f.newest_ns, f.path), reverse=True)
 
     def _run(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
         if not self._slots.acquire(timeout=self._timeout_s):
@@ -242,91 +296,19 @@ class LakeQuery:
             self._slots.release()
 
 
-def kinds(table: str) -> dict[str, ColumnKind]:
-    """Columns of a table that can be filtered, with their kind."""
-    found: dict[str, ColumnKind] = {name: kind for name, (kind, _) in _EXTRA.items()}
-    return found | {c.name: c.kind for c in columns_of(EVENT_CLASSES[table])}
+def _paths(files: Sequence[_File]) -> list[str]:
+    return [f.path for f in files]
 
 
-def compile_filter(tree: Filter, table: str, hostnames: Mapping[str, str]) -> tuple[str, list[Any]]:
-    """DuckDB SQL of a bound filter, never null, and its parameters."""
-    if isinstance(tree, Not):
-        sql, values = compile_filter(tree.item, table, hostnames)
-        return f"(NOT {sql})", values
-    if isinstance(tree, And | Or):
-        parts = [compile_filter(item, table, hostnames) for item in tree.items]
-        word = " AND " if isinstance(tree, And) else " OR "
-        return f"({word.join(sql for sql, _ in parts)})", [v for _, vs in parts for v in vs]
-    if tree.field == "hostname":
-        known = _hosts(tree, hostnames)
-        return '(coalesce(list_contains(?::VARCHAR[], "workload"), false))', [known]
-    if isinstance(tree, Compare):
-        return _compare(tree, table)
-    name, kind = _column(tree.field, table)
-    if isinstance(tree, IsNull):
-        return f"({name} IS NULL)", []
-    return _any_of(name, kind, tree.values), list(tree.values)
-
-
-def _column(field_name: str, table: str) -> tuple[str, ColumnKind]:
-    name = _EXTRA[field_name][1] if field_name in _EXTRA else f'"{field_name}"'
-    return name, kinds(table)[field_name]
-
-
-def _compare(item: Compare, table: str) -> tuple[str, list[Any]]:
-    name, kind = _column(item.field, table)
-    if item.op in ("=", "!="):
-        same = _any_of(name, kind, (item.value,))
-        return same if item.op == "=" else f"(NOT {same})", [item.value]
-    whole = f"array_to_string({name}, ' ')" if kind == "list" else name
-    if item.op == "~":
-        return f"coalesce(regexp_matches({whole}, ?), false)", [_literal(str(item.value))]
-    if item.op == "=~":
-        regex.check(str(item.value))
-        return f"coalesce(regexp_matches({whole}, ?), false)", [item.value]
-    return f"coalesce({whole} {item.op} ?, false)", [item.value]
-
-
-def _any_of(name: str, kind: ColumnKind, values: Sequence[Any]) -> str:
-    if kind == "list":
-        some = " OR ".join([f"list_contains({name}, ?)"] * len(values))
-        return f"coalesce({some}, false)"
-    return f"coalesce({name} IN ({', '.join('?' * len(values))}), false)"
-
-
-def _literal(needle: str) -> str:
-    """A pattern that finds the needle in any case of its ASCII letters, and of these only."""
-    out = []
-    for char in needle:
-        if char.isascii() and char.isalpha():
-            out.append(f"[{char.lower()}{char.upper()}]")
-        elif char.isascii() and not char.isalnum():
-            out.append(f"\\x{{{ord(char):x}}}")
-        else:
-            out.append(char)
-    return "".join(out)
-
-
-def _hosts(tree: Compare | In | IsNull, hostnames: Mapping[str, str]) -> list[str]:
-    if isinstance(tree, IsNull):
-        return []
-    if isinstance(tree, In):
-        return [w for w, name in hostnames.items() if name in tree.values]
-    value = str(tree.value)
-    if tree.op == "=~":
-        names = set(regex.matching(hostnames.values(), value))
-        return [w for w, name in hostnames.items() if name in names]
-    return [w for w, name in hostnames.items() if _holds(name, tree.op, value)]
-
-
-def _holds(name: str, op: str, value: str) -> bool:
-    if op == "~":
-        return value.translate(query.UPPER) in name.translate(query.UPPER)
-    if op in ("=", "!="):
-        return (name == value) is (op == "=")
-    if op in ("<", "<="):
-        return name < value or (op == "<=" and name == value)
-    return name > value or (op == ">=" and name == value)
+def _groups(files: Sequence[_File]) -> Iterator[tuple[list[_File], int]]:
+    """Files in the order given, some at a time, with the newest time that is left behind them."""
+    group: list[_File] = []
+    for number, file in enumerate(files):
+        group.append(file)
+        if sum(f.rows for f in group) >= _GROUP_ROWS or number == len(files) - 1:
+            left = files[number + 1].newest_ns if number + 1 < len(files) else -1
+            yield group, left
+            group = []
 
 
 def _where(search: Search, hostnames: Mapping[str, str]) -> _Clause:
