@@ -24,7 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from hauberk.errors import BadWire, StorageFull, Temporary
 from hauberk.schema.asset import columns_of
@@ -150,7 +150,11 @@ class Lake:
             self.commit(handle, actions, Transaction(self.app_id, position))
             handle.written = position
             if handle.table.version() - handle.checkpointed >= CHECKPOINT_EVERY:
-                self._checkpoint(handle)
+                try:
+                    self._checkpoint(handle)
+                except (OSError, DeltaError) as error:
+                    # The rows are in; the next commit tries again.
+                    _log.warning("lake: %s: no checkpoint: %s", handle.folder, error)
         return True
 
     def commit(self, handle: Handle, actions: Sequence[Any], mark: Transaction) -> None:
@@ -174,8 +178,10 @@ class Lake:
                 break
             except CommitFailedError:
                 handle.table.update_incremental()
+                if (handle.table.transaction_version(mark.app_id) or 0) >= mark.version:
+                    break  # it is in the log: the answer to an earlier try got lost
                 _log.info("lake: %s: another commit won, try %d", handle.folder, attempt + 1)
-            except OSError as error:
+            except (OSError, DeltaError) as error:
                 raise _full(handle.folder, error) from error
         else:
             raise Temporary(f"{handle.folder}: other writers kept winning", retry_after=2.0)
@@ -274,7 +280,7 @@ class Lake:
                     partition_by=[PARTITION],
                     configuration=_CONFIGURATION,
                 )
-            except OSError as error:
+            except (OSError, DeltaError) as error:
                 raise _full(folder, error) from error
             delta_log.sync(folder, -1, delta.version())
             sync_folder(folder)
@@ -314,7 +320,7 @@ def _by_day(rows: Any) -> Iterator[tuple[str, Any]]:
         yield day_of(day * ns), part
 
 
-def _full(folder: Path, error: OSError) -> Exception:
+def _full(folder: Path, error: Exception) -> Exception:
     if "No space left" in str(error) or "os error 28" in str(error):
         return StorageFull(f"{folder}: no room left: free space on its disk", retry_after=30.0)
     return error

@@ -121,6 +121,26 @@ def test_commits_of_another_writer_are_no_obstacle(lake: Lake) -> None:
     assert sorted(read(lake)["pid"].to_pylist()) == [0, 1, 7, 8, 20, 21, 30, 31]
 
 
+def test_commit_whose_answer_got_lost_counts(lake: Lake) -> None:
+    lake.append("default", TABLE, rows(first=0), position=1)
+    handle = lake.locked("default", TABLE)
+    stale = Lake(lake.root, app_id="inbox:1")
+    stale.append("default", TABLE, rows(first=5), position=2)
+    handle.written = 1  # as if the commit of position 2 had been ours, unanswered
+    assert lake.append("default", TABLE, rows(first=5), position=2) is True
+    assert sorted(read(lake)["pid"].to_pylist()) == [0, 1, 5, 6]
+
+
+def test_failed_checkpoint_keeps_the_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hauberk.store.lake.CHECKPOINT_EVERY", 1)
+    monkeypatch.setattr(Lake, "_checkpoint", fail)
+    assert lake.append("default", TABLE, rows(), position=1) is True
+    assert read(lake).num_rows == 2
+
+
 def test_vacuum_deletes_what_no_version_names(lake: Lake) -> None:
     lake.append("default", TABLE, rows(), position=1)
     stray = lake.root / "default" / TABLE / f"day={day_of(NOW_NS)}" / "part-stray.parquet"
