@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from hauberk.schema.asset import ColumnKind, columns_of
@@ -21,6 +22,7 @@ _EXTRA: dict[str, tuple[ColumnKind, str]] = {
 }
 
 
+@cache
 def kinds(table: str) -> dict[str, ColumnKind]:
     """Columns of a table that can be filtered, with their kind."""
     found: dict[str, ColumnKind] = {name: kind for name, (kind, _) in _EXTRA.items()}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -210,7 +211,7 @@ class LakeQuery:
         return self._select(table, files, _KEY_LIST, tail, [*where.values, limit])
 
     def _whole(self, table: str, files: list[_File], where: _Clause) -> list[tuple[Any, ...]]:
-        names = [c.name for c in columns_of(EVENT_CLASSES[table])]
+        names = _names(table)
         shown = ", ".join(f'"{n}"' for n in (*_KEYS, "workload", *names))
         return self._select(table, files, shown, f"{where.text()} ORDER BY {_ORDER}", where.values)
 
@@ -296,6 +297,11 @@ class LakeQuery:
             self._slots.release()
 
 
+@cache
+def _names(table: str) -> tuple[str, ...]:
+    return tuple(c.name for c in columns_of(EVENT_CLASSES[table]))
+
+
 def _paths(files: Sequence[_File]) -> list[str]:
     return [f.path for f in files]
 
@@ -341,15 +347,13 @@ def _scope(search: Search) -> tuple[object, ...]:
 
 
 def _event(table: str, row: tuple[Any, ...], hostnames: Mapping[str, str]) -> EventRow:
-    names = [c.name for c in columns_of(EVENT_CLASSES[table])]
-    fields = {n: query.plain(v) for n, v in zip(names, row[len(_KEYS) + 1 :], strict=True)}
+    values = dict(zip(_names(table), row[len(_KEYS) + 1 :], strict=True))
     home = row[len(_KEYS)] or ""
-    time_ns = dict(zip(names, row[len(_KEYS) + 1 :], strict=True))["time_ns"]
     return EventRow(
         table=table,
         workload=home,
         hostname=hostnames.get(home, ""),
         received_ms=row[0] // _MS,
-        time_ms=(time_ns or 0) // _MS,
-        fields=fields,
+        time_ms=(values["time_ns"] or 0) // _MS,
+        fields={name: query.plain(value) for name, value in values.items()},
     )
