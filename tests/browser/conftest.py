@@ -9,11 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 from browserkit import REPO, Site, fill, sign_in
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from serverkit import Agent, ServerProcess
 
 STATIC = REPO / "src/hauberk/api/static/index.html"
 CHROMIUM = Path("/usr/bin/chromium")
+# Machines that run tests are busy.
+expect.set_options(timeout=15_000)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

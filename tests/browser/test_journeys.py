@@ -283,9 +283,12 @@ def test_settings_make_and_remove(console: Console) -> None:
     page.get_by_role("button", name="Add user").click()
     expect(page.get_by_role("dialog").locator("code")).not_to_be_empty()
     page.get_by_role("button", name="I have kept it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     row = page.locator("tbody tr", has_text="sam")
     row.get_by_role("button", name="Delete").click()
-    page.locator(".ant-popover").get_by_role("button", name="Delete").click()
+    with page.expect_response(lambda r: r.request.method == "DELETE") as waiting:
+        page.locator(".ant-popover").get_by_role("button", name="Delete").click()
+    assert waiting.value.ok
     expect(row).to_have_count(0)
     page.goto(f"{tab.url}/settings?tab=audit")
     expect(page.locator("tbody")).to_contain_text("user.delete")
@@ -304,3 +307,23 @@ def test_export_has_every_row_of_the_list(console: Console) -> None:
         page.get_by_role("link", name="CSV, all rows").click()
     text = waiting.value.path().read_text(encoding="utf-8-sig")
     assert text.count("\n") >= MANY
+
+
+def test_viewer_sees_but_cannot_change(site: Site, console: Console) -> None:
+    made = site.server.api("POST", "/users", {"name": "vic", "role": "viewer"})
+    assert isinstance(made, dict)
+    tab = console(login=False)
+    page = tab.page
+    refused: list[str] = []
+    page.on("response", lambda r: refused.append(r.url) if r.status == 403 else None)
+    page.goto(f"{tab.url}/agents")
+    sign_in(page, "vic", made["password"])
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("button", name="Revoke")).to_have_count(0)
+    expect(page.get_by_test_id("enrol")).to_have_count(0)
+    page.goto(f"{tab.url}/workloads/{workload(site)}?tab=desired")
+    expect(page.get_by_role("spinbutton").first).to_be_disabled()
+    expect(page.get_by_role("button", name="Save and send")).to_have_count(0)
+    page.goto(f"{tab.url}/settings?tab=users")
+    expect(page.get_by_role("tab", name="Users")).to_have_count(0)
+    assert refused == []
