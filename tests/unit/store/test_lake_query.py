@@ -6,7 +6,7 @@ import pytest
 from apikit import NOW_NS
 
 from hauberk.errors import BadFilter, BadInput, Busy
-from hauberk.store import compact
+from hauberk.store import compact, lake_query
 from hauberk.store.lake_query import LakeQuery, Search
 
 
@@ -145,3 +145,44 @@ def test_compaction_changes_nothing_that_is_seen(stack):
     compact.compact(stack.lake, "default", "process_activity", today="2099-01-01")
     assert len(stack.lake.files("default", "process_activity")) == 1
     assert search(stack) == before
+
+
+def test_newest_of_many_wide_rows_in_little_memory(stack):
+    rows = [{"pid": n, "argv": [f"{n}" * 60]} for n in range(20_000)]
+    for _ in range(5):
+        stack.events("default", "w1", "process_activity", rows)
+        stack.clock.forward(1)
+    small = LakeQuery(stack.lake, memory_mb=64)
+    found = small.page(Search("default", "process_activity"), {}, None, 100, 0)
+    assert pids(found) == list(range(19_999, 19_899, -1))
+    small.close()
+
+
+def test_an_export_crosses_windows_and_files_in_order(stack, monkeypatch):
+    monkeypatch.setattr(lake_query, "_WINDOW", 7)
+    for n in range(20):
+        rows = [{"pid": n * 10 + i} for i in range(3)]
+        received = NOW_NS + (n ^ 1) * DAY // 8
+        stack.events("default", "w1", "process_activity", rows, received_ns=received)
+    exported = list(stack.context.lake.rows(Search("default", "process_activity"), {}))
+    listed = stack.context.lake.page(Search("default", "process_activity"), {}, None, 1000, 0)
+    assert exported == listed.items
+    assert len(exported) == 60
+
+
+def test_pages_cross_groups_of_files(stack, monkeypatch):
+    monkeypatch.setattr(lake_query, "_GROUP_ROWS", 4)
+    for n in range(12):
+        rows = [{"pid": n * 10 + i} for i in range(3)]
+        received = NOW_NS + (n ^ 3) * 10**9
+        stack.events("default", "w1", "process_activity", rows, received_ns=received)
+    seen, cursor = [], None
+    while True:
+        page = stack.context.lake.page(Search("default", "process_activity"), {}, cursor, 5, 0)
+        seen += page.items
+        cursor = page.next
+        if cursor is None:
+            break
+    assert seen == list(stack.context.lake.rows(Search("default", "process_activity"), {}))
+    assert [e.received_ms for e in seen] == sorted((e.received_ms for e in seen), reverse=True)
+    assert len({e.fields["pid"] for e in seen}) == 36
