@@ -11,22 +11,30 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from hauberk.schema import input as bodies
 from hauberk.schema.asset import Column, Problem
 from hauberk.schema.link import Budget, LedgerEntry, Resources, Schedule, SensorHealth
 from hauberk.schema.link import WorkloadFacts as Facts
 from hauberk.schema.taxonomy import Title
 
 T = TypeVar("T")
-Role = Literal["admin", "analyst", "viewer"]
+Role = bodies.Role
+Input = bodies.Input
+Login = bodies.Login
+ScheduleInput = bodies.ScheduleInput
+BudgetInput = bodies.BudgetInput
+DesiredInput = bodies.DesiredInput
+TaskInput = bodies.TaskInput
+EnrolmentInput = bodies.EnrolmentInput
+UserInput = bodies.UserInput
+UserPatch = bodies.UserPatch
+TokenInput = bodies.TokenInput
+TenantInput = bodies.TenantInput
 AssetState = Literal["assessed", "partial", "error", "not_assessed", "not_collected"]
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all views."""
-
-
-class Input(View, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all request bodies: an unknown field is refused, never ignored."""
 
 
 class Page(View, Generic[T], frozen=True, kw_only=True):
@@ -56,13 +64,6 @@ class Me(View, frozen=True, kw_only=True):
     operator: bool = False
     csrf: str = ""
     expires_ms: int | None = None
-
-
-class Login(Input, frozen=True, kw_only=True):
-    """POST /session. `name` may be `user` (default tenant) or `user@tenant`."""
-
-    name: str
-    password: str
 
 
 class SubclassState(View, frozen=True, kw_only=True):
@@ -224,30 +225,6 @@ class WorkloadDetail(View, frozen=True, kw_only=True):
     ledger: list[LedgerEntry]
 
 
-class ScheduleInput(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A schedule from outside."""
-
-
-class BudgetInput(Budget, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A budget from outside."""
-
-
-class DesiredInput(Input, frozen=True, kw_only=True):
-    """PUT /workloads/{id}/desired: replaces schedule and budget; `version` is the one replaced."""
-
-    version: int
-    schedule: ScheduleInput
-    budget: BudgetInput
-
-
-class TaskInput(Input, frozen=True, kw_only=True):
-    """POST /workloads/{id}/tasks."""
-
-    kind: Literal["collect"]
-    subclasses: list[str] = []
-    ttl_s: float = 300.0
-
-
 class TaskView(View, frozen=True, kw_only=True):
     """A task and its fate. `state`: pending, sent, done, refused, failed, expired."""
 
@@ -273,13 +250,6 @@ class EventRow(View, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
-class EnrolmentInput(Input, frozen=True, kw_only=True):
-    """POST /enrolments."""
-
-    note: str = ""
-    ttl_s: int = 86_400
-
-
 class EnrolmentView(View, frozen=True, kw_only=True):
     """An enrolment token; `token` and `command` only in the answer that made it."""
 
@@ -294,21 +264,6 @@ class EnrolmentView(View, frozen=True, kw_only=True):
     command: str | None = None
 
 
-class UserInput(Input, frozen=True, kw_only=True):
-    """POST /users. Without `password` one is made and shown once."""
-
-    name: str
-    role: Role
-    password: str | None = None
-
-
-class UserPatch(Input, frozen=True, kw_only=True):
-    """PATCH /users/{id}: what is absent stays."""
-
-    role: Role | None = None
-    disabled: bool | None = None
-
-
 class UserView(View, frozen=True, kw_only=True):
     """A user; `password` only in the answer that made it."""
 
@@ -319,14 +274,6 @@ class UserView(View, frozen=True, kw_only=True):
     created_ms: int
     last_login_ms: int | None = None
     password: str | None = None
-
-
-class TokenInput(Input, frozen=True, kw_only=True):
-    """POST /tokens."""
-
-    name: str
-    role: Role
-    ttl_s: int = 90 * 86_400
 
 
 class TokenView(View, frozen=True, kw_only=True):
@@ -340,13 +287,6 @@ class TokenView(View, frozen=True, kw_only=True):
     expires_ms: int
     last_used_ms: int | None = None
     token: str | None = None
-
-
-class TenantInput(Input, frozen=True, kw_only=True):
-    """POST /tenants. `id` has small letters, digits and inner hyphens; at most 63."""
-
-    id: str
-    title: str = ""
 
 
 class TenantView(View, frozen=True, kw_only=True):
