@@ -103,6 +103,19 @@ def test_stop_writes_what_waits(server: ServerProcess, tmp_path: Path) -> None:
     assert not (server.folder / "run/server.json").exists()
 
 
+def test_an_open_stream_does_not_hold_up_the_stop(server: ServerProcess) -> None:
+    transport = httpx.HTTPTransport(uds=str(server.folder / "run/api.sock"))
+    with (
+        httpx.Client(transport=transport, base_url="http://local", timeout=30) as client,
+        client.stream("GET", "/api/v1/stream?topics=events") as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(lines)
+        assert server.stop() == 0
+        assert list(lines) is not None  # it ends, and is not cut
+    assert "CancelledError" not in server.log()
+
+
 def test_kill_under_load_loses_and_repeats_nothing(server: ServerProcess, tmp_path: Path) -> None:
     agents = [Agent.enrolled(server, tmp_path / str(i)) for i in range(3)]
     acknowledged: list[set[int]] = [set() for _ in agents]

@@ -40,6 +40,7 @@ from hauberk.schema.link import Beat, Desired, LedgerEntry, Resources
 
 FACTS_EVERY_NS = 300_000_000_000
 MEMORY_EVERY_NS = 30_000_000_000
+SENSOR_S = 3.0
 STOP_S = 10.0
 LEAST_SPOOL = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -140,6 +141,7 @@ class Agent:
         supervisor = Supervisor(self.stop, self._crashed)
         if self._settings.sensor:
             supervisor.start("events", self._watch.run)
+            self._watch.opened.wait(SENSOR_S)  # the first beat tells the true tier
         else:
             supervisor.start("events", self._flush_only)
         supervisor.start("background", self._run_background)

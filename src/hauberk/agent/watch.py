@@ -56,6 +56,7 @@ class WatchLoop:
         self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
         self._asked = -HEALTH_S
         self.crashed: dict[str, str] = {}
+        self.opened = threading.Event()
 
     def health(self) -> SensorHealth:
         """As of a second ago, with the last crash of each of the agent's own threads."""
@@ -68,7 +69,8 @@ class WatchLoop:
     def run(self) -> None:
         """Until the agent stops; a crash closes the sensor and passes through."""
         source = self._open()
-        self._asked = -HEALTH_S
+        self._health, self._asked = source.health(), time.monotonic()
+        self.opened.set()
         try:
             while not self._stop.is_set():
                 self.turn(source)

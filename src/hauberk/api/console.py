@@ -60,7 +60,7 @@ def _serve(ctx: Context, request: Request[Any, Any, Any], path: str) -> Response
         # A page that is not there is the browser's own route; a script that is not there is a 404.
         if relative.startswith(_RESERVED) or PurePosixPath(relative).suffix in _STATIC:
             raise NotFoundException(detail=f"nothing at /{relative[:200]}")
-        file = ctx.static / "index.html"
+        return _file(ctx.static / "index.html", request, immutable=False)
     return _file(file, request, immutable=relative.startswith("assets/"))
 
 

@@ -31,6 +31,7 @@ from hauberk.schema.view import (
 app = App(name="up", help=__doc__)
 USER = "hauberk"
 _READY_S = 90.0
+_FIRST_WORD_S = 15.0
 _INVENTORY_S = 60.0
 
 
@@ -55,8 +56,7 @@ def up(
     _start_server(folder, listen, gateway)
     client = Client(folder)
     password = _first_admin(client)
-    if agent:
-        _start_agent(folder, client)
+    watching = _start_agent(folder, client) if agent else True
     system = client.get("/system", SystemView)
     print(f"ready: {system.urls[0]}")
     if password:
@@ -70,6 +70,8 @@ def up(
         )
     if not system.unprivileged:
         print(f"warning: the server runs as {system.user}: `hauberk doctor` says why")
+    if not watching:
+        print("warning: the agent has not reported yet: `hauberk doctor` says why")
     if agent:
         _await_inventory(client, began)
 
@@ -144,17 +146,19 @@ def _first_admin(client: Client) -> str | None:
     return client.send("POST", "/users", UserView, UserInput(name="admin", role="admin")).password
 
 
-def _start_agent(folder: Path, client: Client) -> None:
+def _start_agent(folder: Path, client: Client) -> bool:
+    """Whether the agent runs and its first word, with the sensor open, came."""
     pidfile = _data.pid_file(folder, "agent")
     if pid := _data.pid_of(pidfile):
         print(f"the agent runs already (process {pid})")
-        return
+        return True
     env = _data.agent_env(folder)
     settings = agent_settings.load({**env, **os.environ})
     if not (settings.identity / "current").exists():
         wish = EnrolmentInput(note="this machine", ttl_s=600)
         made = client.send("POST", "/enrolments", EnrolmentView, wish)
         lifecycle.enroll("", made.token or "", settings)
+    started_ms = time.time() * 1000
     server = _data.pid_of(_data.pid_file(folder, "server"))
     log = _data.log_file(folder, "agent")
     process = _process.start(
@@ -170,6 +174,12 @@ def _start_agent(folder: Path, client: Client) -> None:
         role="agent",
         timeout_s=_READY_S,
     )
+    deadline = time.monotonic() + _FIRST_WORD_S
+    while time.monotonic() < deadline:
+        if any((a.last_beat_ms or 0) > started_ms for a in client.pages("/agents", AgentView)):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _await_inventory(client: Client, began: float) -> None:

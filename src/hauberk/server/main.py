@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
+from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
 from hauberk import __version__
@@ -75,6 +76,7 @@ class Server:
         first_admin(self.stores)
         self.supervisor = Supervisor()
         self._listeners: list[listen.Listener] = []
+        self._apps: list[Litestar] = []
 
     def urls(self) -> list[str]:
         """Addresses of the console."""
@@ -94,10 +96,12 @@ class Server:
         context, gateway = self._wire()
         self.stores.work(self.supervisor)
         local = listen.bind_local(self.settings.socket)
+        remote, here = create(context), create(context, local=True)
+        self._apps = [remote, here]
         pairs = [
-            (listen.listener(create(context), self.tls.console, lifespan=True), self._sockets[0]),
+            (listen.listener(remote, self.tls.console, lifespan=True), self._sockets[0]),
             (listen.listener(gateway, self.tls.gateway), self._sockets[1]),
-            (listen.listener(create(context, local=True), None, lifespan=True), local),
+            (listen.listener(here, None, lifespan=True), local),
         ]
         self._listeners = [server for server, _ in pairs]
         tasks = await listen.serve(pairs)
@@ -116,6 +120,8 @@ class Server:
     def stop(self) -> None:
         """Accept nothing more, finish what is under way, end."""
         _log.info("stopping")
+        for app in self._apps:
+            app.state.streams.close()
         for server in self._listeners:
             server.should_exit = True
 
