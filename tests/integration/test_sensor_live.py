@@ -261,7 +261,7 @@ def cgroup():
     )  # fmt: skip
     if root is None or not os.access(root, os.W_OK):
         pytest.skip("no writable unified cgroup hierarchy")
-    folder = root / f"hauberk-test-{os.getpid()}" / f"docker-{os.urandom(32).hex()}.scope"
+    folder = root / f"hauberk-sensor-{os.getpid()}" / f"docker-{os.urandom(32).hex()}.scope"
     folder.mkdir(parents=True)
     yield folder
     folder.rmdir()
