@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hauberk.errors import BadWire, Temporary
+from hauberk.errors import BadWire
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.receive import batch_of
@@ -21,8 +21,6 @@ from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
 
 CONSUMER = "lake"
 MAX_ITEMS, MAX_BYTES = 512, 8 * 1024 * 1024
-# Arrow takes about so many times the bytes of the compressed envelope.
-_EXPANDS = 8
 FLUSH_NS, FLUSH_ROWS, FLUSH_BYTES = 1_500_000_000, 100_000, 32 * 1024 * 1024
 
 _FIRST = array("q", range(1024))
@@ -66,13 +64,16 @@ class LakeConsumer:
             self._since = self._clock.mono_ns()
         for item in items:
             self._take(item)
-        if items:
-            self.position = items[-1].position
+            self.position = item.position
+            if self._full():
+                break  # a small envelope may hold much: write before taking more
         return bool(items)
 
     def _due(self) -> bool:
-        full = self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
-        return full or self._clock.mono_ns() - self._since >= FLUSH_NS
+        return self._full() or self._clock.mono_ns() - self._since >= FLUSH_NS
+
+    def _full(self) -> bool:
+        return self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
 
     def flush(self) -> None:
         """Write what waits, then keep the position and trim the inbox."""
@@ -97,25 +98,33 @@ class LakeConsumer:
         except BadWire as error:
             self._poison.keep(item, CONSUMER, "", str(error))
             return
-        for table in tables:
+        # Tables are opened before any row is taken: what fails there fails for the whole batch,
+        # which comes again.
+        homes = [self._group(item, table) for table in tables]
+        for table, group in zip(tables, homes, strict=True):
+            if group is None or item.position <= group.written:
+                continue
             try:
-                self._add(item, table)
+                self._add(item, table, group)
             except BadWire as error:
                 self._poison.keep(item, CONSUMER, table.name, str(error))
-            except Temporary:
-                raise
             except Exception as error:  # noqa: BLE001  one batch must not stop the consumer
                 _log.exception("lake: %s of batch %d", table.name, item.sequence)
                 self._poison.keep(item, CONSUMER, table.name, f"{type(error).__name__}: {error}")
 
-    def _add(self, item: InboxItem, table: Table) -> None:
+    def _group(self, item: InboxItem, table: Table) -> _Group | None:
         group = self._groups.get((item.tenant, table.name))
         if group is None:
-            columns = self._lake.columns(item.tenant, table.name)
+            try:
+                columns = self._lake.columns(item.tenant, table.name)
+            except BadWire as error:
+                self._poison.keep(item, CONSUMER, table.name, str(error))
+                return None
             group = _Group(columns, self._lake.written(item.tenant, table.name))
             self._groups[item.tenant, table.name] = group
-        if item.position <= group.written:
-            return
+        return group
+
+    def _add(self, item: InboxItem, table: Table, group: _Group) -> None:
         rows = to_arrow(table)
         types = dict(zip(rows.column_names, rows.schema.types, strict=True))
         if clash := types.keys() & (ADDED.keys() | {PARTITION}):
@@ -129,7 +138,7 @@ class LakeConsumer:
         group.columns = wider
         group.parts.append((item, rows))
         self._rows += rows.num_rows
-        self._bytes += len(item.body) * _EXPANDS
+        self._bytes += rows.nbytes
 
 
 def _stamped(parts: list[tuple[InboxItem, Any]]) -> Any:

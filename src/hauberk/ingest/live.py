@@ -63,8 +63,17 @@ class Live:
                 workload=item.workload,
                 hostname=hostname,
                 received_ms=received,
-                time_ms=int(row.get("time_ns") or 0) // 1_000_000,
+                time_ms=_time_ms(row.get("time_ns"), table.name),
                 fields=row,
             )
             for row in wire.decode_rows(table)[-MAX_ROWS:]
         ]
+
+
+def _time_ms(value: object, table: str) -> int:
+    """Raises BadWire: what an agent calls its time may be anything."""
+    if value is None:
+        return 0
+    if not isinstance(value, int):
+        raise BadWire(f"table {table!r}: time_ns is not a number")
+    return value // 1_000_000

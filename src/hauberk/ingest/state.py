@@ -13,6 +13,8 @@ from hauberk.store.assets import CONSUMER, Assets, is_inventory
 from hauberk.store.sets import Incoming
 
 MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
+# Decoded batches of one transaction.
+MAX_RAW = 64 * 1024 * 1024
 _IDLE_NS = 2_000_000_000
 
 
@@ -42,8 +44,7 @@ class StateConsumer:
         Raises:
             Busy, StorageFull: nothing was applied; call again later.
         """
-        items = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
-        incoming = [batch for item in items if (batch := self._incoming(item)) is not None]
+        items, incoming = self._next()
         newest = items[-1].position if items else self.position
         idle = self._clock.mono_ns() - self._stored_ns >= _IDLE_NS and newest > self._stored
         if incoming or idle:
@@ -62,6 +63,22 @@ class StateConsumer:
         if self.position > self._stored:
             self._assets.apply([], self.position)
             self._stored, self._stored_ns = self.position, self._clock.mono_ns()
+
+    def _next(self) -> tuple[list[InboxItem], list[Incoming]]:
+        found = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
+        items: list[InboxItem] = []
+        incoming: list[Incoming] = []
+        raw = 0
+        for item in found:
+            items.append(item)
+            batch = self._incoming(item)
+            if batch is None:
+                continue
+            incoming.append(batch)
+            raw += sum(len(column.data) for table in batch.tables for column in table.columns)
+            if raw >= MAX_RAW:
+                break
+        return items, incoming
 
     def _incoming(self, item: InboxItem) -> Incoming | None:
         try:

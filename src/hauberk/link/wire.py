@@ -33,9 +33,12 @@ from hauberk.schema.asset import columns_of
 VERSION = 1
 # What decoding hostile msgpack raises: msgspec tells bad UTF-8 and deep nesting apart.
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-MAX_ROWS = 1_000_000
+MAX_ROWS = 100_000
 MAX_TABLES = 64
 MAX_COLUMNS = 256
+# A column may say its rows in a few bytes: what a batch grows to is bounded as well.
+MAX_CELLS = 4_000_000
+MAX_TEXT = 64 * 1024 * 1024
 _CODES: dict[int, str] = {1: "B", 2: "H", 4: "I", 8: "q"}
 _SHIFTED: dict[int, str] = {1: "B", 2: "H", 4: "I"}
 _KIND: dict[str, Kind] = {"int": "i", "float": "f", "bool": "b", "str": "s", "list": "l"}
@@ -140,6 +143,9 @@ def decode_batch(data: bytes) -> Batch:
     for table in batch.tables:
         if not 0 <= table.rows <= MAX_ROWS or len(table.columns) > MAX_COLUMNS:
             raise BadWire(f"table {table.name!r}: {table.rows} rows x {len(table.columns)} columns")
+    cells = sum(table.rows * max(1, len(table.columns)) for table in batch.tables)
+    if cells > MAX_CELLS:
+        raise BadWire(f"{cells} cells in one batch; at most {MAX_CELLS}: split it")
     return batch
 
 
@@ -150,7 +156,13 @@ def decode_rows(table: Table) -> list[dict[str, Any]]:
         BadWire: a column's bytes do not fit its row count.
     """
     names = [c.name for c in table.columns]
-    lists = [column_values(c, table.rows) for c in table.columns]
+    lists: list[list[Scalar]] = []
+    text = 0
+    for column in table.columns:
+        lists.append(column_values(column, table.rows))
+        text += _text_of(lists[-1])
+        if text > MAX_TEXT:
+            raise BadWire(f"table {table.name!r}: over {MAX_TEXT} characters of text")
     if not lists:
         return [{} for _ in range(table.rows)]
     return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
@@ -193,6 +205,17 @@ def lists_of(column: Column) -> Lists:
 def bytes_of(column: Column) -> bytes:
     """The packed form of an "f" or "b" column, for reading by buffer."""
     return _bytes.decode(column.data)
+
+
+def _text_of(values: list[Scalar]) -> int:
+    """Characters that a column's rows have together, repeated ones counted each time."""
+    total = 0
+    for value in values:
+        if isinstance(value, str):
+            total += len(value)
+        elif isinstance(value, list):
+            total += sum(map(len, value)) + 8 * len(value)
+    return total
 
 
 def _column(name: str, kind: Kind, optional: bool, values: list[Any]) -> Column:  # noqa: FBT001

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +14,8 @@ from hauberk.link import wire
 from hauberk.link.wire import Column, Ints, Lists, Strings, Table
 
 COLUMN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+# Of one table, with what its dictionaries repeat.
+MAX_BYTES = 128 * 1024 * 1024
 LIST = pa.list_(pa.field("element", pa.string()))
 TYPES: dict[str, Any] = {
     "i": pa.int64(),
@@ -33,10 +34,14 @@ def to_arrow(table: Table) -> Any:
         BadWire: bytes, offsets, codes or text don't fit.
     """
     names: dict[str, Any] = {}
+    size = 0
     for column in table.columns:
         if not COLUMN_NAME.fullmatch(column.name) or column.name in names:
             raise BadWire(f"table {table.name!r}: column {column.name!r}: not a name, or twice")
         names[column.name] = _array(column, table.rows)
+        size += names[column.name].nbytes
+        if size > MAX_BYTES:
+            raise BadWire(f"table {table.name!r}: over {MAX_BYTES} bytes when unpacked")
     return pa.table(names)
 
 
@@ -46,7 +51,7 @@ def _array(column: Column, rows: int) -> Any:
         raise BadWire(f"column {column.name!r}: kind {column.kind!r}")
     try:
         return build(column, rows, _validity(column.mask, rows))
-    except (msgspec.DecodeError, pa.ArrowException, ValueError, OverflowError) as error:
+    except (*wire.UNDECODABLE, pa.ArrowException, ValueError, OverflowError) as error:
         raise BadWire(f"column {column.name!r}: {error}") from error
 
 
@@ -128,6 +133,9 @@ def _text(strings: Strings) -> Any:
     if kind is None or len(strings.codes) % strings.width:
         raise ValueError(f"code width {strings.width}")
     codes = _raw(kind, len(strings.codes) // strings.width, strings.codes)
+    long = pc.sum(pc.take(pc.binary_length(words), codes)).as_py() or 0
+    if long > MAX_BYTES:
+        raise ValueError(f"{long} bytes of text when unpacked; at most {MAX_BYTES}")
     return pa.DictionaryArray.from_arrays(codes, words).dictionary_decode()
 
 

@@ -8,6 +8,7 @@ from deltalake import DeltaTable
 from storekit import Kit, events, item, processes, seal
 
 from hauberk.errors import StorageFull
+from hauberk.ingest import lake as lake_ingest
 from hauberk.ingest.lake import LakeConsumer
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
@@ -140,3 +141,54 @@ def test_columns_of_a_newer_agent_are_kept(wired: Wired) -> None:
     wired.consumer.flush()
     assert set(wired.rows()["novel"].to_pylist()) == {None, "value"}
     assert wired.rows(table="dns_activity")["query"].to_pylist() == ["value"]
+
+
+def test_table_that_cannot_be_made_now_takes_nothing_twice(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = [wire.encode_table(n, ProcessActivity, processes(2)) for n in ("process_activity", "b")]
+    wired.put(events(1), wire.encode_batch(two))
+    columns = wired.lake.columns
+
+    def full(tenant: str, table: str) -> object:
+        if table == "b":
+            raise StorageFull("no room")
+        return columns(tenant, table)
+
+    monkeypatch.setattr(wired.lake, "columns", full)
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            wired.consumer.step()
+    monkeypatch.undo()
+    wired.consumer.step()
+    wired.consumer.flush()
+    assert wired.rows().num_rows == 3
+    assert wired.rows(table="b").num_rows == 2
+    assert wired.kept() == 0
+
+
+def test_table_that_cannot_be_opened_sets_nothing_aside(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wired.put(events(1))
+
+    def broken(tenant: str, table: str) -> object:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(wired.lake, "columns", broken)
+    with pytest.raises(OSError, match="open files"):
+        wired.consumer.step()
+    monkeypatch.undo()
+    wired.consumer.step()
+    wired.consumer.flush()
+    assert (wired.rows().num_rows, wired.kept()) == (1, 0)
+
+
+def test_what_waits_is_bounded_by_what_it_grows_to(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_ingest, "FLUSH_BYTES", 1)
+    wired.put(events(1), events(1), events(1))
+    for written in (0, 0, 1, 2, 3):
+        assert wired.lake.written("default", "process_activity") == written
+        wired.consumer.step()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
+import msgspec
 import pytest
 from storekit import Kit, events, item
 
@@ -10,6 +12,7 @@ from hauberk.ingest.feed import Feed
 from hauberk.ingest.live import Live
 from hauberk.ingest.names import Hostnames
 from hauberk.link import wire
+from hauberk.schema.asset import column
 from hauberk.schema.view import Change, Notice
 from hauberk.store.assets import Applied
 
@@ -57,3 +60,19 @@ def test_applied_changes_and_collections(kit: Kit) -> None:
     first, second = heard(kit, lambda one: one.applied(done, 5_000_000), 2)
     assert (first.topic, first.changes, first.at_ms) == ("changes", [change], 5)
     assert (second.topic, second.workload) == ("collections", "w")
+
+
+def test_times_that_are_no_numbers_are_left_out(kit: Kit) -> None:
+    class Odd(msgspec.Struct):
+        time_ns: Annotated[str, column("Time", "时间")]
+
+    odd = wire.decode_batch(
+        wire.encode_batch([wire.encode_table("process_activity", Odd, [Odd("soon")])])
+    )
+    good = wire.decode_batch(events(1))
+
+    def act(one: Live) -> None:
+        one.batch(item(), odd)
+        one.batch(item(), good)
+
+    assert heard(kit, act, 1)[0].events[0].fields["pid"] == 0

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from storekit import Kit, events, item, seal
 
 from hauberk.assets import software_os_package
+from hauberk.ingest import state
 from hauberk.ingest.feed import Feed
 from hauberk.ingest.live import Live
 from hauberk.ingest.names import Hostnames
@@ -85,3 +86,18 @@ def test_poison_goes_aside_and_the_rest_goes_on(kit: Kit, consumer, tmp_path: Pa
     consumer().step()
     assert labels(kit) == ["a"]
     assert len(list((tmp_path / "poison").glob("*.json"))) == 2
+
+
+def test_one_transaction_takes_a_bounded_amount(
+    kit: Kit, consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MAX_RAW", 1)
+    key, _, peer = kit.enrol()
+    for n, name in enumerate(("a", "b"), 1):
+        body = seal(key, peer, packages(name, epoch=n), n)
+        kit.inbox.append([item(body, sequence=n, agent=peer.agent)])
+    one = consumer()
+    assert one.step() is True
+    assert (one.position, labels(kit)) == (1, ["a"])
+    assert one.step() is True
+    assert (one.position, labels(kit)) == (2, ["b"])

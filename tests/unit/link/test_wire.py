@@ -165,3 +165,24 @@ def test_repeated_strings_cost_a_byte_each():
     one = len(wire.encode_batch([wire.encode_table("t", Row, [row] * 100)]))
     two = len(wire.encode_batch([wire.encode_table("t", Row, [row] * 200)]))
     assert two - one < 100 * (1 + 1 + 8 + 4 + 5 + 8 + 10)
+
+
+def test_small_batches_that_grow_are_badwire():
+    zero = msgspec.Raw(msgspec.msgpack.encode(wire.Ints(0, 0, b"")))
+    columns = [wire.Column(f"c{i}", "i", zero) for i in range(200)]
+    body = wire.encode_batch([wire.Table("t", wire.MAX_ROWS, {}, columns)])
+    assert len(body) < 5000
+    with pytest.raises(BadWire, match="cells"):
+        wire.decode_batch(body)
+
+
+class Words(msgspec.Struct):
+    words: Annotated[str, column("Words", "文字")]
+
+
+def test_repeated_text_is_counted_each_time(monkeypatch):
+    monkeypatch.setattr(wire, "MAX_TEXT", 1000)
+    rows = [Words(words="x" * 100) for _ in range(11)]
+    table = wire.decode_batch(wire.encode_batch([wire.encode_table("t", Words, rows)])).tables[0]
+    with pytest.raises(BadWire, match="1000 characters"):
+        wire.decode_rows(table)

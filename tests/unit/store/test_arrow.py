@@ -12,6 +12,7 @@ from hauberk.errors import BadWire
 from hauberk.link import wire
 from hauberk.schema.asset import column
 from hauberk.schema.event import ProcessActivity
+from hauberk.store import arrow
 from hauberk.store.arrow import to_arrow
 
 
@@ -97,3 +98,16 @@ def test_one_name_twice_is_refused() -> None:
     one = column_of("b", b"\1\1").columns[0]
     with pytest.raises(BadWire, match="twice"):
         to_arrow(wire.Table("t", 2, {}, [one, one]))
+
+
+def test_text_that_repeats_is_bounded_before_it_is_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrow, "MAX_BYTES", 1000)
+    word = wire.Strings(b"\0\0\0\0\x64\0\0\0", b"x" * 100, 1, bytes(11))
+    raw = msgspec.Raw(msgspec.msgpack.encode(word))
+    with pytest.raises(BadWire, match="1100 bytes of text"):
+        to_arrow(wire.Table("t", 11, {}, [wire.Column("s", "s", raw)]))
+    zero = msgspec.Raw(msgspec.msgpack.encode(wire.Ints(0, 0, b"")))
+    with pytest.raises(BadWire, match="over 1000 bytes"):
+        to_arrow(wire.Table("t", 100, {}, [wire.Column(n, "i", zero) for n in ("a", "b")]))

@@ -36,9 +36,10 @@ from hauberk.errors import (
     Unauthenticated,
 )
 from hauberk.link.envelope import MAX_BODY
-from hauberk.link.gateway.bounds import Held, Rate
+from hauberk.link.gateway.bounds import Held, Rate, network_of
 from hauberk.link.gateway.identity import Cloned, Identities, Peer
 from hauberk.link.gateway.peer import PEER
+from hauberk.link.wire import UNDECODABLE
 from hauberk.ports import Clock
 from hauberk.schema.link import (
     BatchReply,
@@ -53,6 +54,7 @@ from hauberk.schema.link import (
 )
 
 SMALL_BODY = 1024 * 1024
+STRANGER_BODY = 64 * 1024
 BODY_TIMEOUT_S = 60.0
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -108,6 +110,8 @@ class Gateway:
         self._agents = Rate(clock, per_s=agent_rate, burst=agent_rate * 2)
         self._strangers = Rate(clock, per_s=stranger_rate, burst=stranger_rate * 12)
         self._held = Held(held_bytes)
+        # What strangers hold is apart: they cannot keep agents from delivering.
+        self._held_of_strangers = Held(held_bytes // 16)
         self._routes: dict[str, tuple[str, Callable[[Scope, Receive], Awaitable[bytes]]]] = {
             "/v1/ca": ("GET", self._ca),
             "/v1/enrol": ("POST", self._enrol),
@@ -156,7 +160,9 @@ class Gateway:
 
     async def _enrol(self, scope: Scope, receive: Receive) -> bytes:
         self._strangers.take(_from(scope))
-        request = await self._read(scope, receive, EnrolRequest)
+        request = await self._read(
+            scope, receive, EnrolRequest, limit=STRANGER_BODY, held=self._held_of_strangers
+        )
         return _encode(await asyncio.to_thread(self._services.enrol, request))
 
     async def _rotate(self, scope: Scope, receive: Receive) -> bytes:
@@ -190,12 +196,20 @@ class Gateway:
         self._agents.take(peer.agent)
         return peer
 
-    async def _read(self, scope: Scope, receive: Receive, kind: type[T]) -> T:
-        with self._held.hold(_declared(scope, SMALL_BODY)):
-            body = await _body(receive, SMALL_BODY)
+    async def _read(
+        self,
+        scope: Scope,
+        receive: Receive,
+        kind: type[T],
+        *,
+        limit: int = SMALL_BODY,
+        held: Held | None = None,
+    ) -> T:
+        with (held or self._held).hold(_declared(scope, limit)):
+            body = await _body(receive, limit)
             try:
                 return msgspec.msgpack.decode(body, type=kind)
-            except msgspec.DecodeError as error:
+            except UNDECODABLE as error:
                 raise BadInput(f"not a {kind.__name__}: {error}", source=scope["path"]) from error
 
 
@@ -226,7 +240,7 @@ _ANSWERS: tuple[tuple[type[HauberkError], int, Code], ...] = (
 
 def _from(scope: Scope) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else "local"
+    return network_of(str(client[0])) if client else "local"
 
 
 def _declared(scope: Scope, limit: int) -> int:

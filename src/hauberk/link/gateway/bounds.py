@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,17 @@ from hauberk.errors import Busy
 from hauberk.ports import Clock
 
 _MAX_KEYS = 20_000
+
+
+def network_of(address: str) -> str:
+    """Who is slowed down for an address: of IPv6 the /64, since one peer has all of it."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if known.version == 4 or known.ipv4_mapped is not None:
+        return str(known if known.version == 4 else known.ipv4_mapped)
+    return str(ipaddress.ip_network((int(known) >> 64 << 64, 64)))
 
 
 class Rate:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from typing import Any
 
@@ -143,6 +144,8 @@ def test_bodies_are_bounded_before_they_are_read(wired: Wired) -> None:
 
 def test_wrong_bodies_routes_and_methods(wired: Wired) -> None:
     assert wired.refused("POST", "/v1/beat", b"\xc1", der=wired.der) == (400, "drop")
+    for bad in (b"\x81\xa8instance\xa2\xff\xfe", b"\x81\xa1x" + b"\x91" * 100_000):
+        assert wired.refused("POST", "/v1/beat", bad, der=wired.der) == (400, "drop")
     assert wired.refused("POST", "/v1/batch", b"nonsense", der=wired.der) == (400, "drop")
     assert wired.refused("GET", "/v1/batch", der=wired.der) == (404, "drop")
     assert wired.refused("GET", "/etc/passwd") == (404, "drop")
@@ -154,6 +157,18 @@ def test_strangers_are_slowed_down(wired: Wired) -> None:
     status, body, headers = wired.call("GET", "/v1/ca")
     assert (status, msgspec.msgpack.decode(body, type=Refusal).code) == (429, "later")
     assert int(headers[b"retry-after"]) >= 1
+
+
+def test_strangers_cannot_take_the_room_of_agents(wired: Wired) -> None:
+    too_long = [(b"content-length", b"65537")]
+    assert wired.refused("POST", "/v1/enrol", headers=too_long) == (413, "drop")
+    with contextlib.ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(wired.gateway._held_of_strangers.hold(65536))
+        assert wired.refused("POST", "/v1/enrol", b"x") == (429, "later")
+        assert (
+            wired.call("POST", "/v1/beat", msgspec.msgpack.encode(beat()), der=wired.der)[0] == 200
+        )
 
 
 def test_a_peer_that_leaves_gets_no_answer(wired: Wired) -> None:

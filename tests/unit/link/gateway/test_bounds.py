@@ -4,7 +4,7 @@ import pytest
 from storekit import Clock
 
 from hauberk.errors import Busy
-from hauberk.link.gateway.bounds import Held, Rate
+from hauberk.link.gateway.bounds import Held, Rate, network_of
 
 
 def test_bucket_empties_and_refills_per_key() -> None:
@@ -32,3 +32,17 @@ def test_held_bytes_are_bounded_and_given_back() -> None:
     assert held.bytes == 0
     with held.hold(500):  # one alone always fits
         assert held.bytes == 500
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("local", "local"),
+    ],
+)
+def test_one_ipv6_network_is_one_peer(address: str, network: str) -> None:
+    assert network_of(address) == network
