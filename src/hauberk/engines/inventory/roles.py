@@ -5,6 +5,10 @@ taken as independent: the confidence is ``100 * (1 - product(1 - weight/100))``,
 nearest whole number and at most 99 unless one piece weighs 100. A role whose confidence is below
 its `threshold` is not given.
 
+**Installed is not running.** Packages, unit files and paths only prove that something is installed:
+together they never give more than 59. 60 and above needs something that runs (a process, a port,
+the image of a running container) or a fact of the machine (a row of any subclass).
+
 **Conflicts.** Roles over their thresholds are taken in order of falling confidence, then of id. One
 that excludes, or is excluded by, a role taken before is dropped. Then each role taken gives the
 roles that it implies, at no more than its own confidence, unless they conflict with one taken.
@@ -32,6 +36,7 @@ from hauberk.errors import HostError
 from hauberk.schema.asset import Asset, RoleTag
 
 MAX_EVIDENCE = 16
+MAX_INSTALLED = 59
 MAX_ARGV = 16_384  # characters; bounds what a pattern can be made to cost
 _COMM = 15  # the kernel cuts task names
 _INSTALLED = frozenset({"", "installed", "unpacked", "half-configured", "triggers-pending"})
@@ -153,17 +158,25 @@ def _order(tag: RoleTag) -> tuple[int, str]:
 def _score(role: Role, facts: _Facts) -> RoleTag:
     found: list[str] = []
     doubt = 1.0
-    certain = False
+    certain = alive = False
     for evidence in role.evidence:
         reasons = list(dict.fromkeys(_reasons(evidence, facts)))
         if reasons:
             found += reasons[:3]
             doubt *= 1 - evidence.weight / 100
             certain = certain or evidence.weight == 100
+            alive = alive or not _only_installed(evidence)
     confidence = 100 if certain else min(99, round(100 * (1 - doubt)))
+    if not alive:
+        confidence = min(confidence, MAX_INSTALLED)
     return RoleTag(
         role=role.id, title=role.title, confidence=confidence, evidence=found[:MAX_EVIDENCE]
     )
+
+
+def _only_installed(evidence: Evidence) -> bool:
+    """Whether it says no more than that files are there."""
+    return bool(evidence.package or evidence.unit or evidence.path)
 
 
 def _conflicts(known: Mapping[str, Role], role: str, taken: Iterable[str]) -> bool:

@@ -163,6 +163,27 @@ def test_confidence_is_the_doubt_that_is_left(weights, confidence):
     assert found[0].confidence == confidence
 
 
+def test_what_is_only_installed_never_reads_like_what_runs():
+    evidence = (
+        Evidence(weight=99, package=PackageEvidence(dpkg=["redis-server"])),
+        Evidence(weight=90, unit=["redis-server.service"]),
+        Evidence(weight=90, path=["/etc/redis.conf"]),
+    )
+    snapshot = {
+        "software.os_package": [OsPackage(manager="dpkg", name="redis-server", version="1")],
+        "persistence.service": [
+            Service(scope="system", name="redis-server.service", state="enabled")
+        ],
+    }
+    exists = {"/etc/redis.conf"}.__contains__
+    (still,) = tags(snapshot, [role("r", *evidence)], exists=exists)
+    assert (still.confidence, len(still.evidence)) == (59, 3)
+    snapshot["runtime.process"] = [process("a")]
+    weak = by_process("a", weight=1)
+    (running,) = tags(snapshot, [role("r", *evidence, weak)], exists=exists)
+    assert running.confidence == 99
+
+
 def test_below_the_threshold_is_no_tag():
     snapshot = {"runtime.process": [process("a")]}
     assert not tags(snapshot, [role("r", by_process("a", weight=49), threshold=50)])
