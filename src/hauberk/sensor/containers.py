@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 WALK_EVERY_NS = 200_000_000
+# A walk may cost this share of one core at most: users can make cgroups by the ten thousand.
+WALK_SHARE = 50
 MOST = 65536
 
 
@@ -26,7 +29,7 @@ class Containers:
         self._by_id: dict[str, str] = {}
         self._names: dict[int, str] = {}
         self._paths: dict[int, str] = {}
-        self._walked_ns = -WALK_EVERY_NS
+        self._next_walk_ns = 0
 
     def set(self, by_cgroup_id: Mapping[int, str]) -> None:
         """Names as a runtime's socket gives them.
@@ -54,10 +57,12 @@ class Containers:
         path = self._paths.get(cgroup_id)
         given = self._given.get(cgroup_id)
         if path is None and given is None:
-            if now_ns - self._walked_ns < WALK_EVERY_NS:
-                return ""  # looked just now: not remembered, so the next event looks again
+            if now_ns < self._next_walk_ns:
+                return ""  # looked just now: not remembered, so a later event looks again
+            before = time.thread_time()
             self._walk()
-            self._walked_ns = now_ns
+            cost = int((time.thread_time() - before) * WALK_SHARE * 1e9)
+            self._next_walk_ns = now_ns + max(WALK_EVERY_NS, cost)
             path = self._paths.get(cgroup_id, "")
         self._names[cgroup_id] = name = given if given is not None else self._from_path(path or "")
         return name

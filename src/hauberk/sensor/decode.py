@@ -217,6 +217,7 @@ class Decoder:
     def _launch(
         self, process: Process, mono_ns: int, argv: list[str], batch: Batch, *, truncated: bool
     ) -> None:
+        truncated = truncated or len(argv) >= records.MOST_ARGUMENTS
         process.keep_arguments(argv, truncated=truncated)
         batch.process.append(
             ProcessActivity(

@@ -17,6 +17,12 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 ESTABLISHED, SYN_SENT, TCP_LISTEN = 1, 2, 10
 _DELETED = " (deleted)"
 READ_BYTES = 65536
+# A process may name any mapping as its arguments (prctl), terabytes of zeros even.
+CMDLINE_BYTES = 8 * 1024 * 1024
+TABLE_BYTES = 64 * 1024 * 1024
+# A few processes can hold millions of descriptors by inheriting them: the search stops, and what
+# was not found has no owner.
+MOST_DESCRIPTORS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,8 @@ class ProcFs:
     def __init__(self, root: str = "/proc") -> None:
         self.root = root
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, limit: int = READ_BYTES) -> bytes | None:
+        """The file's first bytes, at least `limit` of them when it has as many."""
         # Tier D does this several times per exec: a file object would cost three times as much.
         try:
             fd = os.open(f"{self.root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -94,7 +101,7 @@ class ProcFs:
             return None
         try:
             data = part = os.read(fd, READ_BYTES)
-            while part:
+            while part and len(data) < limit:
                 part = os.read(fd, READ_BYTES)
                 data += part
         except ProcessLookupError:
@@ -115,7 +122,7 @@ class ProcFs:
 
     def cmdline(self, pid: int) -> bytes | None:
         """The argument area as it is now."""
-        return self._read(f"{pid}/cmdline")
+        return self._read(f"{pid}/cmdline", CMDLINE_BYTES)
 
     def process(self, pid: int, area: bytes | None = None) -> Process | None:
         """One process, None when it is gone (a kernel thread has no exe and no argv).
@@ -131,7 +138,9 @@ class ProcFs:
         process = Process(pid, start_ns, ppid, uid, gid, name, from_bytes(os.fsencode(exe)))
         if area is None:
             area = self.cmdline(pid) or b""
-        process.keep_arguments(records.argv(area), truncated=False)
+        argv = records.argv(area)
+        cut = len(area) >= CMDLINE_BYTES or len(argv) >= records.MOST_ARGUMENTS
+        process.keep_arguments(argv, truncated=cut)
         return process
 
     def _ids(self, pid: int) -> tuple[int, int]:
@@ -168,8 +177,8 @@ class ProcFs:
     ) -> list[Connection]:
         """TCP sockets of a namespace, read through the first of `pids` that still lives."""
         for pid in pids:
-            four = self._read(f"{pid}/net/tcp")
-            six = self._read(f"{pid}/net/tcp6")
+            four = self._read(f"{pid}/net/tcp", TABLE_BYTES)
+            six = self._read(f"{pid}/net/tcp6", TABLE_BYTES)
             if four is None and six is None:
                 continue
             rows = list(parse_net_tcp(four or b"", netns, states))
@@ -178,18 +187,22 @@ class ProcFs:
         return []
 
     def owners(self, inodes: Collection[int]) -> dict[int, int]:
-        """Socket inode -> the lowest pid that holds it open."""
+        """Socket inode -> the lowest pid that holds it open, after MOST_DESCRIPTORS at most."""
         wanted = {f"socket:[{inode}]": inode for inode in inodes if inode}
         found: dict[int, int] = {}
+        left = MOST_DESCRIPTORS
         for pid in self.pids() if wanted else ():
+            if left <= 0:
+                break
             try:
                 entries = os.listdir(f"{self.root}/{pid}/fd")  # noqa: PTH208
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-            for entry in entries:
+            for entry in entries[:left]:
                 link = self._link(f"{pid}/fd/{entry}")
                 if link in wanted:
                     found.setdefault(wanted[link], pid)
+            left -= len(entries)
             if len(found) == len(wanted):
                 break
         return found

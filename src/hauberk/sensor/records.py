@@ -113,6 +113,9 @@ _names: dict[bytes, str] = {}
 _paths: dict[bytes, str] = {}
 _addresses: dict[tuple[int, bytes], str] = {}
 _MOST = 8192
+_LONGEST_KEPT = 512
+# Six MiB of empty arguments are as many objects: what is past this many is left out.
+MOST_ARGUMENTS = 131_072
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -132,23 +135,28 @@ def path(raw: bytes, flags: int) -> str:
         return from_bytes(raw.partition(b"\0")[0])
     text = _paths.get(raw)
     if text is None:
-        if len(_paths) >= _MOST:
-            _paths.clear()
         parts = raw.split(b"\0")
         parts.reverse()
-        text = _paths[raw] = from_bytes(b"/".join(parts))
+        text = from_bytes(b"/".join(parts))
+        if len(raw) <= _LONGEST_KEPT:  # whoever makes long ones must not fill the memory
+            if len(_paths) >= _MOST:
+                _paths.clear()
+            _paths[raw] = text
     return text
 
 
 def argv(area: bytes) -> list[str]:
-    """Arguments of a process from its argument area (each ends with NUL)."""
+    """Arguments of a process from its argument area (each ends with NUL).
+
+    At most MOST_ARGUMENTS: a list of that length is cut.
+    """
     if not area:
         return []
     if area[-1] == 0:
         area = area[:-1]
     if area.isascii():
-        return area.decode("ascii").split("\0")
-    return [from_bytes(part) for part in area.split(b"\0")]
+        return area.decode("ascii").split("\0", MOST_ARGUMENTS)[:MOST_ARGUMENTS]
+    return [from_bytes(part) for part in area.split(b"\0", MOST_ARGUMENTS)[:MOST_ARGUMENTS]]
 
 
 def address(family: int, raw: bytes) -> str:

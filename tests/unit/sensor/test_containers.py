@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from hauberk.sensor import containers as containers_module
 from hauberk.sensor.containers import WALK_EVERY_NS, Containers
 
 ID = "ab" * 32
 OTHER = "cd" * 32
+SECOND = 1_000_000_000
 
 
 @pytest.fixture
@@ -83,3 +85,13 @@ def test_id_of_a_path(root):
     containers = Containers((str(root / "none"), str(root)))
     assert containers.id_of("/a/b") == inode
     assert containers.id_of("/a/none") == 0
+
+
+def test_a_walk_over_very_many_cgroups_is_not_repeated_at_once(root, monkeypatch):
+    spent = iter([0.0, 2.0, 5.0, 5.0, 9.0, 9.0])
+    monkeypatch.setattr(containers_module.time, "thread_time", lambda: next(spent))
+    containers = Containers((str(root),))
+    assert containers.name(1 << 60, 0) == ""
+    inode = make(root, f"docker-{ID}.scope")
+    assert containers.name(inode, 99 * SECOND) == ""
+    assert containers.name(inode, 100 * SECOND) == ID

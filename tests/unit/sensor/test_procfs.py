@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.errors import BadInput
+from hauberk.sensor import procfs
 from hauberk.sensor.procfs import TCP_LISTEN, ProcFs, parse_net_tcp, parse_stat
 
 
@@ -55,13 +56,13 @@ def test_process(proc):
 
 
 def test_what_is_gone_is_none_not_an_error(proc):
-    procfs = ProcFs(str(proc.root))
-    assert procfs.process(1) is None
-    assert procfs.cmdline(1) is None
-    assert procfs.cgroup_path(1) is None
-    assert procfs.netns(1) is None
-    assert procfs.connections(1, [1], (TCP_LISTEN,)) == []
-    assert procfs.pids() == []
+    reader = ProcFs(str(proc.root))
+    assert reader.process(1) is None
+    assert reader.cmdline(1) is None
+    assert reader.cgroup_path(1) is None
+    assert reader.netns(1) is None
+    assert reader.connections(1, [1], (TCP_LISTEN,)) == []
+    assert reader.pids() == []
 
 
 def test_a_missing_proc_is_an_error(tmp_path):
@@ -72,10 +73,10 @@ def test_a_missing_proc_is_an_error(tmp_path):
 def test_owners_and_namespaces(proc):
     proc.add(3, netns=100, sockets=[501, 502])
     proc.add(4, netns=200, sockets=[502])
-    procfs = ProcFs(str(proc.root))
-    assert procfs.namespaces() == {100: [3], 200: [4]}
-    assert procfs.owners({501, 502, 999}) == {501: 3, 502: 3}
-    assert procfs.owners(()) == {}
+    reader = ProcFs(str(proc.root))
+    assert reader.namespaces() == {100: [3], 200: [4]}
+    assert reader.owners({501, 502, 999}) == {501: 3, 502: 3}
+    assert reader.owners(()) == {}
 
 
 def test_connections_through_the_next_process_when_one_is_gone(proc):
@@ -89,3 +90,23 @@ def test_the_real_proc_tells_about_this_process():
     assert process.ppid == os.getppid()
     assert process.uid == os.getuid()
     assert Path(process.exe).samefile("/proc/self/exe")
+
+
+def test_a_process_that_names_terabytes_as_its_arguments_is_read_in_part(proc):
+    proc.add(9, cmdline=b"app\0")
+    # What prctl(PR_SET_MM_MAP) gives: an area as large as the process likes.
+    with (proc.root / "9/cmdline").open("r+b") as file:
+        file.truncate(1 << 40)
+    process = ProcFs(str(proc.root)).process(9)
+    assert process.argv[0] == "app"
+    assert process.argv_truncated
+    assert len(ProcFs(str(proc.root)).cmdline(9)) <= procfs.CMDLINE_BYTES + procfs.READ_BYTES
+
+
+def test_the_search_for_owners_ends(proc, monkeypatch):
+    monkeypatch.setattr(procfs, "MOST_DESCRIPTORS", 5)
+    proc.add(3, sockets=range(500, 510))
+    proc.add(4, sockets=[777])
+    assert 777 not in ProcFs(str(proc.root)).owners({777})
+    monkeypatch.setattr(procfs, "MOST_DESCRIPTORS", 11)
+    assert ProcFs(str(proc.root)).owners({777}) == {777: 4}

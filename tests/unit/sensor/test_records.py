@@ -43,6 +43,21 @@ def test_argv_of_an_empty_and_of_an_unterminated_area():
     assert records.argv(b"a\0b") == ["a", "b"]
 
 
+def test_argv_of_a_hostile_length_is_cut():
+    for one in (b"a\0", b"\xff\0", b"\0"):
+        found = records.argv(one * (records.MOST_ARGUMENTS + 9))
+        assert len(found) == records.MOST_ARGUMENTS
+        assert "\0" not in found[-1]
+
+
+def test_long_paths_are_not_kept():
+    before = len(records._paths)
+    for n in range(50):
+        raw = b"%d\0" % n + b"d" * 250 + b"\0" + b"e" * 250 + b"\0" + b"f" * 250 + b"\0"
+        assert records.path(raw, 0).endswith(f"/{n}")
+    assert len(records._paths) <= before
+
+
 def test_path_from_components_and_from_a_name():
     assert records.path(b"true\0bin\0usr\0", 0) == "/usr/bin/true"
     assert records.path(b"memfd:x\0", 0) == "/memfd:x"
