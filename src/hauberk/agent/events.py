@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from hauberk.agent import batches
 from hauberk.agent.batches import EVENT_ROWS, chunks, grouped
 from hauberk.agent.budget import EventPath
 from hauberk.agent.ledger import Ledger
@@ -15,11 +16,14 @@ from hauberk.errors import BadInput
 from hauberk.link.client.spool import Spool
 from hauberk.link.wire import Table
 from hauberk.ports import Clock
-from hauberk.schema.event import EVENT_CLASSES, BlindTime
+from hauberk.schema.event import EVENT_CLASSES, BlindTime, ProcessActivity
 
 SHED, SOURCE_DOWN, SPOOL_DROPPED = 2, 3, 4
 TELL_LOSSES_S = 5.0
 MAX_BUFFERED = 20_000
+# Of arguments, in memory: a few huge command lines weigh more than thousands of rows.
+MAX_WEIGHT = 8 * 1024 * 1024
+OBJECT_BYTES = 60
 _NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ class EventBuffer:
         self._inventory_lost = inventory_lost
         self._lock = threading.Lock()
         self._rows: dict[str, list[msgspec.Struct]] = {}
-        self._count = 0
+        self._count = self._weight = 0
         self._first_ns = 0
         self._told_ns = clock.mono_ns()
 
@@ -68,12 +72,14 @@ class EventBuffer:
             self._ledger.add("events", shed=len(rows) - len(kept))
         if not kept:
             return
+        weight = sum(map(_weight, kept)) if table == ProcessActivity.TABLE else 0
         with self._lock:
             if not self._count:
                 self._first_ns = self._clock.mono_ns()
             self._rows.setdefault(table, []).extend(kept)
             self._count += len(kept)
-            full = self._count >= MAX_BUFFERED
+            self._weight += weight
+            full = self._count >= MAX_BUFFERED or self._weight >= MAX_WEIGHT
         if full:
             self.flush()
 
@@ -90,7 +96,7 @@ class EventBuffer:
     def flush(self) -> None:
         """Move everything to the spool, which counts what finds no room."""
         with self._lock:
-            taken, self._rows, self._count = self._rows, {}, 0
+            taken, self._rows, self._count, self._weight = self._rows, {}, 0, 0
         tables: list[Table] = []
         with self._ledger.measure("encode"):
             for name, rows in taken.items():
@@ -113,7 +119,7 @@ class EventBuffer:
         out: list[Table] = []
         for row in rows:
             try:
-                out.extend(chunks(name, struct, [row], 1))
+                out.extend(_single(name, struct, row))
             except BadInput as error:
                 now = self._clock.wall_ns()
                 self._blind(SHED, 1, now, now, name, str(error))
@@ -160,6 +166,35 @@ class EventBuffer:
             source=source,
             reason=reason,
         )
+
+
+def _weight(row: msgspec.Struct) -> int:
+    """Bytes of its arguments in memory, roughly."""
+    argv = row.argv if isinstance(row, ProcessActivity) else []
+    return len(argv) * OBJECT_BYTES + sum(map(len, argv))
+
+
+def _single(name: str, struct: type[msgspec.Struct], row: msgspec.Struct) -> list[Table]:
+    """One row as a table; a command line that is too long for a batch is cut, never left out.
+
+    Raises:
+        BadInput: it is too large without its arguments.
+    """
+    try:
+        return list(chunks(name, struct, [row], 1))
+    except BadInput:
+        if not isinstance(row, ProcessActivity):
+            raise
+    # A character takes four bytes at most, and so does the length of an argument.
+    left = batches.MAX_BYTES // 8
+    kept: list[str] = []
+    for text in row.argv:
+        if left <= 0:
+            break
+        kept.append(text[:left])
+        left -= len(text) + 1
+    cut = msgspec.structs.replace(row, argv=kept, argv_truncated=True)
+    return list(chunks(name, struct, [cut], 1))
 
 
 def _batches(tables: list[Table]) -> list[tuple[bytes, int]]:

@@ -1,6 +1,6 @@
 import pytest
 
-from hauberk.agent import batches
+from hauberk.agent import batches, events
 from hauberk.agent.budget import EventPath
 from hauberk.agent.events import TELL_LOSSES_S, EventBuffer
 from hauberk.link import wire
@@ -115,6 +115,31 @@ def test_a_report_of_losses_without_room_does_not_count_as_a_loss(tmp_path, path
         buffer.turn()
     assert tiny.take_losses().events == 7
     tiny.close()
+
+
+def test_an_oversized_command_line_is_cut_and_never_hides_its_exec(buffer, spool, tables):
+    huge = ["/tmp/evil", "\U0010ffff" * batches.MAX_BYTES, "tail"]
+    buffer(
+        "process_activity",
+        [ProcessActivity(activity_id=1, time_ns=1, mono_ns=1, pid=5, argv=huge)],
+    )
+    buffer.flush()
+    ((table, (row,)),) = tables(spool)
+    assert table.name == "process_activity"
+    assert row["argv_truncated"]
+    assert (row["pid"], row["argv"][0]) == (5, "/tmp/evil")
+    assert huge[1].startswith(row["argv"][1])
+    assert len(row["argv"][1]) > 100_000
+
+
+def test_few_huge_command_lines_are_not_held(buffer, spool, monkeypatch):
+    monkeypatch.setattr(events, "MAX_WEIGHT", 100_000)
+    argv = ["ab"] * 1000
+    row = ProcessActivity(activity_id=1, time_ns=1, mono_ns=1, pid=5, argv=argv)
+    buffer("process_activity", [row])
+    assert spool.depth == 0
+    buffer("process_activity", [row])
+    assert spool.depth == 1
 
 
 def test_a_row_larger_than_a_batch_is_told_and_the_rest_goes(
