@@ -21,6 +21,12 @@ STAT_LIMIT = 4096
 STATUS_LIMIT = 8192
 CGROUP_LIMIT = 16 * 1024
 ARGV_LIMIT = 128 * 1024
+# Of all command lines together, in memory: past it each gives its first bytes only. Any user may
+# start thousands of processes with arguments of megabytes.
+ARGV_TOTAL = 16 * 1024 * 1024
+ARGV_LEAST = 256
+MAX_ARGUMENTS = 65_536
+_OBJECT = 60
 MAX_PIDS = 100_000
 MAX_INT = (1 << 62) - 1
 _KTHREAD = 0x00200000
@@ -72,6 +78,27 @@ class Status(NamedTuple):
     gid: int = -1
     real_gid: int = -1
     rss: int = 0
+
+
+class ArgvRoom:
+    """What is left of the memory that one collection may spend on command lines."""
+
+    def __init__(self, total: int = -1) -> None:
+        self._left = ARGV_TOTAL if total < 0 else total
+
+    @property
+    def limit(self) -> int:
+        """Bytes to read of the next command line."""
+        return min(ARGV_LIMIT, max(self._left, ARGV_LEAST))
+
+    @property
+    def most(self) -> int:
+        """Arguments to keep of it."""
+        return MAX_ARGUMENTS if self._left > ARGV_LEAST else ARGV_LEAST // 8
+
+    def spend(self, argv: list[str]) -> None:
+        """Count one that is kept; up to `ARGV_LEAST` it is free."""
+        self._left -= max(0, sum(map(len, argv)) + len(argv) * _OBJECT - 8 * ARGV_LEAST)
 
 
 def require_proc(host: Host) -> None:
@@ -146,12 +173,12 @@ def _ids(raw: bytes, label: bytes) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def split_argv(raw: bytes) -> list[str]:
-    """The argument list of a NUL-separated block; bytes that are not UTF-8 survive."""
+def split_argv(raw: bytes, most: int = MAX_ARGUMENTS) -> list[str]:
+    """At most the first `most` arguments of a NUL-separated block; no byte is lost."""
     if not raw:
         return []
-    parts = raw.removesuffix(b"\0").split(b"\0")
-    return [from_bytes(p) for p in parts]
+    parts = raw.removesuffix(b"\0").split(b"\0", most)
+    return [from_bytes(p) for p in parts[:most]]
 
 
 def parse_cgroup(raw: bytes) -> tuple[str, str]:
@@ -183,9 +210,19 @@ def read_exe(host: Host, pid: int) -> tuple[str, bool]:
         target = host.readlink(f"/proc/{pid}/exe")
     except PathMissing:
         return "", False
-    if target.endswith(_DELETED):
+    if target.endswith(_DELETED) and not _is_named(host, pid, target):
         return target.removesuffix(_DELETED), True
     return target, False
+
+
+def _is_named(host: Host, pid: int, target: str) -> bool:
+    """Whether the file's own name ends like the kernel's mark: anybody may call a file so."""
+    try:
+        there = host.stat(f"/proc/{pid}/root{target}")
+        runs = host.stat(f"/proc/{pid}/exe")
+    except HostError:
+        return False
+    return (there.device, there.inode) == (runs.device, runs.inode)
 
 
 def read_stat(host: Host, pid: int) -> Stat | None:
@@ -205,8 +242,10 @@ def read_container(host: Host, pid: int) -> tuple[str, str]:
         return "", ""
 
 
-def read_proc(host: Host, pid: int, stat: Stat) -> Proc:
+def read_proc(host: Host, pid: int, stat: Stat, room: ArgvRoom) -> Proc:
     """The rest of one process. Kernel threads cost no further read. Raises HostError.
+
+    `room` bounds its argument list, and is charged with it.
 
     An executable that may not be looked at (namespaces, missing CAP_SYS_PTRACE) gives
     `exe_denied`; its argument list may be readable all the same.
@@ -219,9 +258,12 @@ def read_proc(host: Host, pid: int, stat: Stat) -> Proc:
     except PathDenied:
         refused = True
     try:
-        raw = host.head(f"/proc/{pid}/cmdline", ARGV_LIMIT + 1)
+        limit, most = room.limit, room.most
+        raw = host.head(f"/proc/{pid}/cmdline", limit + 1)
     except PathMissing:
         raw = b""
+    argv = split_argv(raw[:limit], most)
+    room.spend(argv)
     cgroup, container = read_container(host, pid)
     return Proc(
         pid=pid,
@@ -232,8 +274,8 @@ def read_proc(host: Host, pid: int, stat: Stat) -> Proc:
         exe=exe,
         exe_deleted=deleted,
         exe_denied=refused,
-        argv=split_argv(raw[:ARGV_LIMIT]),
-        argv_truncated=len(raw) > ARGV_LIMIT,
+        argv=argv,
+        argv_truncated=len(raw) > limit or len(argv) >= most,
         cgroup=cgroup,
         container=container,
     )
@@ -285,7 +327,7 @@ def processes(host: Host, notes: Notes) -> Iterator[Proc]:
         if stat.kernel:
             continue
         try:
-            proc = read_proc(host, stat.pid, stat)
+            proc = read_proc(host, stat.pid, stat, ArgvRoom())  # not kept: each has its own
         except HostError as error:
             notes.add(f"/proc/{stat.pid}", error)
             continue

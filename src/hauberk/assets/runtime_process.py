@@ -46,9 +46,11 @@ class Process(Asset, frozen=True, kw_only=True):
     cpu_s: Annotated[float, column("CPU time", "CPU 时间", "seconds since start")] = 0.0
 
 
-def _row(host: Host, stat: _proc.Stat, users: dict[int, str], denied: _proc.Denied) -> Process:
+def _row(
+    host: Host, stat: _proc.Stat, users: dict[int, str], denied: _proc.Denied, room: _proc.ArgvRoom
+) -> Process:
     pid = stat.pid
-    proc = _proc.read_proc(host, pid, stat)
+    proc = _proc.read_proc(host, pid, stat, room)
     if proc.exe_denied:
         denied.add(f"/proc/{pid}/exe")
     if stat.kernel:
@@ -85,9 +87,10 @@ def collect(host: Host, notes: Notes) -> Iterator[Process]:
     _proc.require_proc(host)
     users = _proc.user_names(host, notes)
     denied = _proc.Denied("executable")
+    room = _proc.ArgvRoom()
     for stat in _proc.stats(host, notes):
         try:
-            yield _row(host, stat, users, denied)
+            yield _row(host, stat, users, denied, room)
         except PathMissing:
             continue
         except HostError as error:

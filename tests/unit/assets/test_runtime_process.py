@@ -1,10 +1,13 @@
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from procfs import CONTAINER, Procfs, run, stat_line
 
+from hauberk.assets import _proc
 from hauberk.assets.runtime_process import COLLECTOR, Process
 from hauberk.errors import HostError, NotLive
 from hauberk.host.live import LiveHost
@@ -188,3 +191,31 @@ def test_live_container_by_its_control_group():
     assert row.container == CONTAINER
     assert row.cgroup.endswith(f"hauberk-test/{CONTAINER}")
     assert row.user == ""
+
+
+def test_many_huge_command_lines_are_bounded_together(monkeypatch):
+    monkeypatch.setattr(_proc, "ARGV_TOTAL", 200_000)
+    made = Procfs()
+    for pid in range(10, 60):
+        made.add(pid, argv=["evil", *["ab"] * 10_000])
+    found, problems = run(COLLECTOR, made.host())
+    assert problems == []
+    assert len(found) == 50
+    assert all(r.argv[:2] == ["evil", "ab"] for r in found)
+    assert found[-1].argv_truncated
+    held = sum(len(r.argv) for r in found)
+    assert held < 25_000
+
+
+def test_a_program_whose_name_ends_like_the_kernels_mark_is_not_deleted(tmp_path):
+    path = tmp_path / "sshd (deleted)"
+    shutil.copy("/bin/sleep", path)
+    with subprocess.Popen([str(path), "60"]) as child:
+        try:
+            while os.readlink(f"/proc/{child.pid}/exe") != str(path):
+                time.sleep(0.01)
+            assert _proc.read_exe(LiveHost(), child.pid) == (str(path), False)
+            path.unlink()
+            assert _proc.read_exe(LiveHost(), child.pid) == (str(path), True)
+        finally:
+            child.kill()
