@@ -41,13 +41,24 @@ def collect(host: Host, notes: Notes) -> Iterator[LoginSession]:
     """Utmp and systemd's sessions, then the last 2,000 records of wtmp and of btmp."""
     arch = architecture(host)
     yield from _active(host, notes, arch)
-    yield from past_sessions(_records(host, notes, "/var/log/wtmp", arch))
+    yield from past_sessions(_history(host, notes, "/var/log/wtmp", "past sessions", arch))
     try:
         known = {account.name for account in _accounts.accounts(host, notes)}
     except HostError as error:
         notes.add("/etc/passwd", error)
         known = set()
-    yield from failed(_records(host, notes, "/var/log/btmp", arch), known)
+    yield from failed(_history(host, notes, "/var/log/btmp", "failed attempts", arch), known)
+
+
+def _history(host: Host, notes: Notes, path: str, what: str, arch: str) -> list[_utmp.LoginRecord]:
+    try:
+        missing = not host.exists(path)
+    except HostError:
+        missing = False  # reading it says why
+    if missing:
+        notes.add(path, f"not kept on this machine: its {what} could not be looked at", hides=True)
+        return []
+    return _records(host, notes, path, arch)
 
 
 def _records(host: Host, notes: Notes, path: str, arch: str) -> list[_utmp.LoginRecord]:

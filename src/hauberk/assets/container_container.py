@@ -9,6 +9,8 @@ from hauberk.errors import HostError, NotLive
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
+from . import _proc
+
 _SILENT = (("/run/crio/crio.sock", "CRI-O"), ("/var/run/cri-dockerd.sock", "cri-dockerd"))
 
 
@@ -44,7 +46,8 @@ def collect(host: Host, notes: Notes) -> Iterator[Container]:
         try:
             listed = runtime.containers()
         except HostError as error:
-            notes.add(runtime.socket, error)
+            # Silent for a while, as while it restarts: its containers are not gone.
+            notes.add(runtime.socket, error, hides=True)
             continue
         for found in listed:
             if found.id in seen:
@@ -66,6 +69,33 @@ def collect(host: Host, notes: Notes) -> Iterator[Container]:
                 labels=[f"{name}={value}"[:512] for name, value in sorted(found.labels.items())],
                 created_ns=found.created_ns or None,
             )
+    note_unnamed(host, notes, seen)
+
+
+def note_unnamed(host: Host, notes: Notes, named: set[str]) -> None:
+    """Containers that run, by the cgroups of processes, and that no runtime told of."""
+    if not _proc.is_live(host):
+        return
+    unnamed: dict[str, int] = {}
+    try:
+        for pid in _proc.pids(host):
+            try:
+                cgroup, id_ = _proc.read_container(host, pid)
+            except HostError as error:
+                notes.add(f"/proc/{pid}/cgroup", error)
+                continue
+            if id_ and id_ not in named:
+                unnamed.setdefault(f"{id_[:12]} ({cgroup})", pid)
+    except HostError as error:
+        notes.add("/proc", error)
+    if unnamed:
+        first, pid = next(iter(unnamed.items()))
+        notes.add(
+            f"/proc/{pid}/cgroup",
+            f"{len(unnamed)} running containers that no runtime here could be asked about, "
+            f"such as {first}; name their runtime's socket in HAUBERK_CONTAINER_SOCKETS",
+            hides=True,
+        )
 
 
 def note_silent(host: Host, notes: Notes) -> None:

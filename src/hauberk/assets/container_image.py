@@ -9,6 +9,8 @@ from hauberk.errors import HostError, NotLive
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
+from .container_container import note_silent
+
 
 class ContainerImage(Asset, frozen=True, kw_only=True):
     """An image in a runtime's store."""
@@ -32,11 +34,12 @@ def collect(host: Host, notes: Notes) -> Iterator[ContainerImage]:
     runtimes = host.runtimes()
     if not runtimes and host.kind != "live":
         raise NotLive(f"{host.name}: not a running machine, no container runtime to ask")
+    note_silent(host, notes)
     for runtime in runtimes:
         try:
             images = runtime.images()
         except HostError as error:
-            notes.add(runtime.socket, error)
+            notes.add(runtime.socket, error, hides=True)
             continue
         try:
             used: list[str] | None = [c.image_id for c in runtime.containers()]

@@ -98,3 +98,11 @@ def test_this_machine(live):
 
 def test_hostile_input(hostile):
     hostile(module, FILES)
+
+
+def test_a_machine_that_keeps_no_history_is_not_one_where_nobody_was(collect):
+    without = {p: t for p, t in FILES.items() if not p.startswith("/var/log/")}
+    found, proof = collect(module, DictHost(without, kind="live"))
+    assert {r.kind for r in found} == {"active"}
+    assert (proof.outcome, proof.full) == ("partial", False)
+    assert [p.where for p in proof.problems] == ["/var/log/wtmp", "/var/log/btmp"]

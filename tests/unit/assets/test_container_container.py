@@ -59,3 +59,21 @@ def test_this_machine(live):
     for row in live(module):
         assert row.id
         assert row.runtime in ("docker", "podman", "containerd")
+
+
+def test_a_runtime_that_restarts_does_not_make_its_containers_gone(collect):
+    _, proof = collect(module, host(DictRuntime(error=HostError("down"))))
+    assert (proof.outcome, proof.full) == ("partial", False)
+
+
+def test_containers_that_only_their_cgroups_show_are_said(collect):
+    files = {
+        "/proc/7/cgroup": f"0::/system.slice/other-{ID}.scope\n",
+        "/proc/8/cgroup": "0::/system.slice/ssh.service\n",
+    }
+    found, proof = collect(module, host(**files))
+    assert (found, proof.outcome, proof.full) == ([], "partial", False)
+    assert proof.problems[0].where == "/proc/7/cgroup"
+    assert "1 running containers that no runtime" in proof.problems[0].what
+    _, named = collect(module, host(DictRuntime(held_containers=[WEB]), **files))
+    assert named.outcome == "ok"
