@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.dialects.sqlite import insert
 
 from hauberk.ports import Inbox
-from hauberk.store.database import read, write
+from hauberk.store.database import read, sync, write
 from hauberk.store.tables import consumer
 
 
@@ -37,6 +37,8 @@ class Positions:
         """Forget what every consumer has; the position trimmed to."""
         upto = min(self.of(name) for name in self._names)
         if upto > self._trimmed:
+            # Positions and what they stand for must outlive the batches.
+            sync(self._engine)
             self._inbox.trim(upto)
             self._trimmed = upto
         return upto

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
-from hauberk.errors import NotFound, Unauthenticated
+from hauberk.errors import Busy, NotFound, Unauthenticated
+from hauberk.link.gateway.bounds import network_of
 from hauberk.ports import Clock
 from hauberk.schema.ids import DEFAULT_TENANT
 from hauberk.schema.view import (
@@ -141,21 +142,30 @@ class Access(Accounts):
         who, _, home = name.partition("@")
         home = home or DEFAULT_TENANT
         key = f"{who[:80]}@{home[:80]}"
-        self._names.check(key)
-        self._clients.check(client)
+        network = network_of(client)
+        self._clients.attempt(network)
+        try:
+            self._names.attempt(key)
+        except Busy:
+            self._clients.undo(network)
+            raise
         with read(self._engine) as db:
             found = (
                 db.execute(select(user).where(user.c.tenant == home, user.c.name == who))
                 .mappings()
                 .first()
             )
-        good = passwords.verify(None if found is None else found["password_hash"], password)
+        try:
+            good = passwords.verify(None if found is None else found["password_hash"], password)
+        except Busy:
+            self._names.undo(key)
+            self._clients.undo(network)
+            raise
         if not good or found is None or found["disabled"]:
-            self._names.fail(key)
-            self._clients.fail(client)
             self._note_failure(home, who, client)
             raise Unauthenticated("wrong name or password; another tenant's user is user@tenant")
         self._names.succeed(key)
+        self._clients.undo(network)
         return self._open(found, client)
 
     def _open(self, found: RowMapping, client: str) -> Opened:

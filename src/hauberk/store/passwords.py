@@ -14,8 +14,10 @@ from hauberk.errors import BadInput, Busy
 MIN_LENGTH, MAX_LENGTH = 12, 256
 # OWASP's smaller profile: a login takes 19 MiB for some 30 ms.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-# Each hash holds 19 MiB; logins beyond these wait, and then are told to come again.
+# Each hash holds 19 MiB; a few more logins wait, and what is beyond them is told to come again:
+# each one that waits holds a thread that other requests need.
 _slots = threading.BoundedSemaphore(4)
+_places = threading.BoundedSemaphore(12)
 _WAIT_S = 10.0
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -65,11 +67,15 @@ def digest(secret: str) -> str:
 
 class _slot:  # noqa: N801
     def __enter__(self) -> None:
+        if not _places.acquire(blocking=False):
+            raise Busy("too many logins at once", retry_after=1.0)
         if not _slots.acquire(timeout=_WAIT_S):
+            _places.release()
             raise Busy("too many logins at once", retry_after=_WAIT_S)
 
     def __exit__(self, *_: object) -> None:
         _slots.release()
+        _places.release()
 
 
 _NOBODY = _hasher.hash(secrets.token_hex(16))

@@ -50,12 +50,13 @@ def usage(lake: Lake) -> Usage:
     return Usage(total, rows, dict(by_day), shutil.disk_usage(lake.root).free)
 
 
-def enforce(lake: Lake, *, now_ns: int, days: int, max_bytes: int) -> int:
+def enforce(lake: Lake, *, now_ns: int, days: int, max_bytes: int, today: str) -> int:
     """Drop whole days: those past `days`, then the oldest while over `max_bytes`. Rows dropped.
 
-    The files themselves go with the next vacuum. Today's events are never dropped.
+    The files themselves go with the next vacuum. Events of `today`, the day that is being written,
+    are never dropped. `now_ns` is steady (`store.steady`).
     """
-    today, first = day_of(now_ns), day_of(now_ns - days * DAY_NS)
+    first = day_of(now_ns - days * DAY_NS)
     found = {key: lake.files(*key) for key in lake.tables()}
     by_day: dict[str, int] = defaultdict(int)
     for files in found.values():
@@ -64,7 +65,7 @@ def enforce(lake: Lake, *, now_ns: int, days: int, max_bytes: int) -> int:
     kept = sum(by_day.values())
     drop: set[str] = set()
     for day in sorted(by_day):
-        if day < first or (kept > max_bytes and day < today):
+        if day != today and (day < first or kept > max_bytes):
             drop.add(day)
             kept -= by_day[day]
     rows = 0

@@ -34,30 +34,43 @@ class Throttle:
         self._seen: OrderedDict[str, _Failures] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, key: str) -> None:
-        """Raises Busy while the key has to wait."""
+    def attempt(self, key: str) -> None:
+        """Count an attempt as a failure until `undo` or `succeed`: many at once are no way around.
+
+        Raises:
+            Busy: the key has to wait.
+        """
+        now = self._clock.mono_ns()
         with self._lock:
             known = self._seen.get(key)
-            left = 0 if known is None else known.until_ns - self._clock.mono_ns()
+            left = 0 if known is None else known.until_ns - now
+            if left <= 0:
+                self._count(key, now)
         if left > 0:
             raise Busy("too many failed logins: wait and try again", retry_after=left / _S)
 
-    def fail(self, key: str) -> None:
-        """Count a failure."""
-        now = self._clock.mono_ns()
+    def undo(self, key: str) -> None:
+        """An attempt was none."""
         with self._lock:
-            known = self._seen.pop(key, None)
-            if known is None or now - known.last_ns > FORGET_S * _S:
-                known = _Failures(0, now, 0)
-            known.count += 1
-            known.last_ns = now
-            over = known.count - self._free
-            if over >= 0:
-                wait = min(self._longest_s, 2.0 ** min(over, 30))
-                known.until_ns = now + int(wait * _S)
-            self._seen[key] = known
-            while len(self._seen) > self._max:
-                self._seen.popitem(last=False)
+            known = self._seen.get(key)
+            if known is not None:
+                known.count = max(0, known.count - 1)
+                if known.count < self._free:
+                    known.until_ns = 0
+
+    def _count(self, key: str, now: int) -> None:
+        known = self._seen.pop(key, None)
+        if known is None or now - known.last_ns > FORGET_S * _S:
+            known = _Failures(0, now, 0)
+        known.count += 1
+        known.last_ns = now
+        over = known.count - self._free
+        if over >= 0:
+            wait = min(self._longest_s, 2.0 ** min(over, 30))
+            known.until_ns = now + int(wait * _S)
+        self._seen[key] = known
+        while len(self._seen) > self._max:
+            self._seen.popitem(last=False)
 
     def succeed(self, key: str) -> None:
         """Forget the failures."""

@@ -14,6 +14,7 @@ from hauberk.store.compact import compact
 from hauberk.store.database import write
 from hauberk.store.jobs import Job
 from hauberk.store.lake import Lake, day_of
+from hauberk.store.steady import Steady
 from hauberk.store.tables import api_token, asset, asset_change, enrolment, session
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -33,6 +34,8 @@ class Keep:
 def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
     """The recurring jobs of a server."""
 
+    steady = Steady(engine, clock)
+
     def compaction() -> str:
         today = day_of(clock.wall_ns())
         gone = sum(compact(lake, *key, today=today) for key in lake.tables())
@@ -46,13 +49,22 @@ def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
         return f"{files} unused files deleted"
 
     def retain() -> str:
+        now = steady.now_ns()
         rows = retention.enforce(
-            lake, now_ns=clock.wall_ns(), days=keep.event_days, max_bytes=keep.event_bytes
+            lake,
+            now_ns=now,
+            days=keep.event_days,
+            max_bytes=keep.event_bytes,
+            today=day_of(clock.wall_ns()),
         )
-        return f"{rows} events past their retention dropped"
+        return f"{rows} events past their retention dropped{steady.doubt(now)}"
 
     def expire() -> str:
-        return f"{expired(engine, clock.wall_ns(), keep)} expired rows closed or deleted"
+        now = steady.now_ns()
+        with write(engine) as db:
+            count = tasks.expire(db, now_ns=clock.wall_ns())
+        count += expired(engine, now, keep)
+        return f"{count} expired rows closed or deleted{steady.doubt(now)}"
 
     return (
         Job("expire", 30.0, expire),
@@ -63,7 +75,7 @@ def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
 
 
 def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
-    """Close tasks and delete what is over; the number of rows."""
+    """Delete what is over; the number of rows. `now_ns` is steady: deletion is for good."""
     rules = (
         delete(session).where(session.c.expires_ns <= now_ns),
         delete(api_token).where(api_token.c.expires_ns <= now_ns - 30 * DAY_NS),
@@ -73,7 +85,6 @@ def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
     )
     with write(engine) as db:
         count = sum(db.execute(rule).rowcount for rule in rules)
-        count += tasks.expire(db, now_ns=now_ns)
         count += ledger.trim(db, before_ns=now_ns - keep.ledger_days * DAY_NS)
         count += forget_instances(db, before_ns=now_ns - 365 * DAY_NS)
     return count

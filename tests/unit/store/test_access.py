@@ -69,6 +69,48 @@ def test_a_client_that_tries_many_names_has_to_wait(stack):
     assert doors.log_in("eve", apikit.PASSWORD, client="7.7.7.7").name == "eve"
 
 
+def test_one_ipv6_network_is_one_client(stack):
+    doors = stack.context.access
+    for n in range(20):
+        with pytest.raises(Unauthenticated):
+            doors.log_in(f"user{n}", "wrong", client=f"2001:db8::{n:x}")
+    with pytest.raises(Busy):
+        doors.log_in("another", "wrong", client="2001:db8::ffff")
+
+
+def test_guesses_at_once_are_counted_before_they_are_checked(stack, monkeypatch):
+    doors = stack.context.access
+    stack.user("default", "eve", "viewer")
+    inside = []
+
+    def verify(_stored, _password):
+        if len(inside) < 30:
+            inside.append(1)
+            with pytest.raises((Unauthenticated, Busy)):
+                doors.log_in("eve", "wrong", client="7.7.7.7")
+        return False
+
+    monkeypatch.setattr(access.passwords, "verify", verify)
+    with pytest.raises(Unauthenticated):
+        doors.log_in("eve", "wrong", client="7.7.7.7")
+    assert len(inside) == 5
+
+
+def test_logins_that_must_wait_for_a_slot_are_no_failures(stack, monkeypatch):
+    doors = stack.context.access
+    stack.user("default", "eve", "viewer")
+
+    def busy(_stored, _password):
+        raise Busy("too many logins at once")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(access.passwords, "verify", busy)
+        for _ in range(30):
+            with pytest.raises(Busy, match="at once"):
+                doors.log_in("eve", apikit.PASSWORD, client="7.7.7.7")
+    assert doors.log_in("eve", apikit.PASSWORD, client="7.7.7.7").name == "eve"
+
+
 def test_sessions_of_one_user_are_bounded(stack, monkeypatch):
     monkeypatch.setattr(access, "MAX_SESSIONS", 3)
     stack.user("default", "eve", "viewer")

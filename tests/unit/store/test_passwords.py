@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from hauberk.errors import BadInput
+from hauberk.errors import BadInput, Busy
 from hauberk.store import passwords
 
 
@@ -31,3 +33,10 @@ def test_made_secrets_differ():
     assert passwords.new_secret("hbt_").startswith("hbt_")
     assert passwords.digest("a") != passwords.digest("b")
     assert len(passwords.digest("a")) == 64
+
+
+def test_few_logins_wait_at_once(monkeypatch):
+    monkeypatch.setattr(passwords, "_places", threading.BoundedSemaphore(1))
+    with passwords._slot(), pytest.raises(Busy), passwords._slot():
+        pass
+    assert passwords.verify(passwords.hash_password("x" * 20), "x" * 20)

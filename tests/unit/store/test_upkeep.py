@@ -8,7 +8,7 @@ from storekit import DAY_NS, NOW_NS, TABLE, Kit, rows
 from hauberk.store.database import read, write
 from hauberk.store.jobs import Jobs
 from hauberk.store.lake import Lake
-from hauberk.store.tables import asset, asset_change, session
+from hauberk.store.tables import asset, asset_change, job, session
 from hauberk.store.upkeep import Keep, expired, jobs
 
 
@@ -44,3 +44,30 @@ def test_what_is_over_goes(kit: Kit) -> None:
         assert db.execute(select(session.c.token_hash)).scalars().all() == ["new"]
         assert sorted(db.execute(select(asset.c.key)).scalars()) == ["here", "just"]
         assert db.execute(select(func.count()).select_from(asset_change)).scalar() == 0
+
+
+def test_a_jump_of_years_deletes_nothing_at_once(kit: Kit, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake", app_id="inbox:1")
+    for n in range(3):
+        lake.append("t", TABLE, rows(1, first=n, received_ns=NOW_NS - n * DAY_NS), position=n + 1)
+    with write(kit.engine) as db:
+        values = {"tenant": "t", "workload": "w", "subclass": "s", "at_ns": NOW_NS}
+        db.execute(insert(asset_change).values(**values))
+
+    def run() -> tuple[int, int]:
+        work = Jobs(kit.engine, kit.clock, jobs(kit.engine, lake, kit.clock, Keep()), owner="me")
+        for kind in ("expire", "retain"):
+            work.hasten(kind)
+        while work.step():
+            pass
+        with read(kit.engine) as db:
+            changes = db.execute(select(func.count()).select_from(asset_change)).scalar_one()
+        return sum(f.rows for f in lake.files("t", TABLE)), changes
+
+    assert run() == (3, 1)
+    kit.clock.wall += 2000 * DAY_NS
+    assert run() == (3, 1)
+    assert run() == (3, 1)  # not after a restart either
+    with read(kit.engine) as db:
+        said = db.execute(select(job.c.message).where(job.c.id == "retain")).scalar_one()
+    assert "2000 days ahead" in said
