@@ -20,6 +20,7 @@ from hauberk.ports import Clock
 from hauberk.schema.asset import Asset, Collection, Problem, Relation, RoleTag
 
 MAX_RELATIONS = 50_000
+MOST_UNSEEN = 20_000
 RESEND_S = 30
 _FIRST_NS = RESEND_S * 1_000_000_000
 _log = logging.getLogger(__name__)
@@ -28,14 +29,16 @@ _log = logging.getLogger(__name__)
 class Reporter:
     """What the server knows of each subclass, and what it must hear next. One thread uses it.
 
-    The first report of a subclass after a start, a resync or a loss is full; others are
-    differences. `snapshot` holds the last whole collection of each subclass.
+    The first whole report of a subclass after a start, a resync or a loss is full; others are
+    differences. A collection that could not look everywhere only adds and changes: one file that
+    cannot be read must not hide all that was found. `snapshot` holds the rows last found.
     """
 
     def __init__(self, spool: Spool, ledger: Ledger, clock: Clock) -> None:
         """Nothing is reported yet."""
         self._spool, self._ledger, self._clock = spool, ledger, clock
         self._digests: dict[str, dict[str, bytes]] = {}
+        self._based: set[str] = set()  # of what the server has a whole snapshot
         self._proofs: dict[str, Collection] = {}
         self._structs: dict[str, type[Asset]] = {}
         self._sets: dict[str, bytes] = {}
@@ -71,6 +74,7 @@ class Reporter:
         self._resent_ns = now
         self._resync.clear()
         self._digests.clear()
+        self._based.clear()
         self._sets.clear()
         for subclass, proof in list(self._proofs.items()):
             again = msgspec.structs.replace(proof, epoch=self.next_epoch())
@@ -84,13 +88,11 @@ class Reporter:
             Whether assets changed in a way that counts (volatile fields don't).
         """
         subclass = proof.subclass
-        before = self._digests.get(subclass)
-        delta = diff(before or {}, rows)
-        full = before is None and proof.full
+        before = self._digests.get(subclass, {})
+        delta = diff(before, rows)
+        based = subclass in self._based
+        full = proof.full and not based
         changed = list(rows) if full else [*delta.upserts, *delta.refreshed]
-        if before is None and not full:
-            # Without a whole snapshot to build on, the proof alone goes: it says what failed.
-            changed = []
         gone = delta.gone if proof.full and not full else []
         with self._ledger.measure("encode"):
             assets, lost = _asset_tables(subclass, struct, changed, proof.epoch, full=full)
@@ -100,21 +102,35 @@ class Reporter:
                     outcome="partial" if proof.outcome == "ok" else proof.outcome,
                     problems=[*proof.problems, *lost],
                 )
-            out = [*assets, *_gone_tables(subclass, gone, proof.epoch)]
             row = tables.CollectionRow.of(proof)
-            out.append(wire.encode_table(tables.COLLECTION, tables.CollectionRow, [row]))
-            kept = self._queue(out)
+            table = wire.encode_table(tables.COLLECTION, tables.CollectionRow, [row])
+            gone_tables = _gone_tables(subclass, gone, proof.epoch)
+            # Rows that build on nothing follow their proof: the server need not ask for more.
+            whole = based or full
+            kept = self._queue([*assets, *gone_tables, table] if whole else [table, *assets])
         self._structs[subclass], self._proofs[subclass] = struct, proof
-        if proof.full:
+        if proof.full or proof.outcome == "partial" or subclass not in self.snapshot:
             self.snapshot[subclass] = list(rows)
-        if not kept or (before is None and not proof.full):
+        self._remember(subclass, delta.digests, proof, kept=kept)
+        return bool(delta.upserts or gone)
+
+    def _remember(
+        self, subclass: str, now: dict[str, bytes], proof: Collection, *, kept: bool
+    ) -> None:
+        if not kept:
             # Not everything is on its way: the next report is full again.
             self._digests.pop(subclass, None)
+            self._based.discard(subclass)
+        elif proof.full:
+            self._digests[subclass] = now
+            self._based.add(subclass)
         else:
-            self._digests[subclass] = (
-                delta.digests if proof.full else {**(before or {}), **delta.digests}
-            )
-        return bool(delta.upserts or gone)
+            known = {**self._digests.get(subclass, {}), **now}
+            if len(known) > 2 * len(now) + MOST_UNSEEN:
+                # Long without a whole look: forget, and let the next one be full.
+                known = now
+                self._based.discard(subclass)
+            self._digests[subclass] = known
 
     def relate(self, relations: Sequence[Relation], roles: Sequence[RoleTag]) -> None:
         """Queue the whole sets of relations and role tags where they changed."""

@@ -28,14 +28,14 @@ def reporter(spool, ledger, clock):
 
 @pytest.fixture
 def report(reporter, clock):
-    def run(rows, outcome="ok", subclass="os.module"):
+    def run(rows, outcome="ok", subclass="os.module", *, hidden=False):
         proof = Collection(
             subclass=subclass,
             outcome=outcome,
             rows=len(rows),
             epoch=reporter.next_epoch(),
             ended_ns=clock.wall,
-            full=outcome in ("ok", "partial"),
+            full=outcome in ("ok", "partial") and not hidden,
         )
         return reporter.report(proof, Thing, rows)
 
@@ -95,8 +95,32 @@ def test_an_error_never_removes_anything(report, spool, tables, reporter):
     assert ("gone/os.module", None, ["a"]) in shape(tables(spool))
 
 
+def test_one_unreadable_place_does_not_hide_what_was_found(report, spool, tables, reporter):
+    assert report(things("a", "b"), outcome="partial", hidden=True)
+    assert shape(tables(spool)) == [
+        ("collection", None, ["partial"]),
+        ("asset/os.module", 0, ["a", "b"]),
+    ]
+    assert [r.name for r in reporter.snapshot["os.module"]] == ["a", "b"]
+    assert not report(things("b"), outcome="partial", hidden=True)
+    assert shape(tables(spool)) == [("collection", None, ["partial"])]
+    report(things("b", "c"))
+    assert shape(tables(spool))[0] == ("asset/os.module", 1, ["b", "c"])
+
+
+def test_never_looking_everywhere_fills_no_memory(report, spool, tables, reporter, monkeypatch):
+    monkeypatch.setattr("hauberk.agent.reporter.MOST_UNSEEN", 10)
+    report(things("a"))
+    for n in range(100):
+        report(things(f"x{n}"), outcome="partial", hidden=True)
+        assert len(reporter._digests["os.module"]) <= 12
+    tables(spool)
+    report(things("b"))
+    assert shape(tables(spool))[0] == ("asset/os.module", 1, ["b"])
+
+
 def test_an_error_at_first_is_told_and_the_next_report_is_full(report, spool, tables):
-    report(things("a"), outcome="error")
+    report([], outcome="error")
     assert shape(tables(spool)) == [("collection", None, ["error"])]
     report([], outcome="not_applicable", subclass="os.kernel")
     tables(spool)
