@@ -15,6 +15,8 @@ from hauberk.schema.text import from_bytes, to_bytes
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 18
+# Names of one folder that are held at once: anybody can make a folder of millions.
+MAX_NAMES = 200_000
 # ESRCH: /proc files of a process that ended between opening and reading.
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESRCH})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
@@ -98,16 +100,26 @@ def read_head(fd: int, size: int) -> bytes:
 class _Level:
     """One open folder of a walk: what is left to look at below it."""
 
-    __slots__ = ("depth", "fd", "left", "prefix")
+    __slots__ = ("cut", "depth", "fd", "left", "prefix")
 
-    def __init__(self, fd: int, path: str, depth: int) -> None:
+    def __init__(
+        self, fd: int, path: str, depth: int, wanted: Callable[[str], bool] | None = None
+    ) -> None:
         self.fd = fd
         self.prefix = "/" if path == "/" else f"{path}/"
         self.depth = depth
+        self.left: list[tuple[str, bool]] = []
+        self.cut = False
         with os.scandir(fd) as entries:
-            self.left = sorted(
-                ((e.name, e.is_dir(follow_symlinks=False)) for e in entries), reverse=True
-            )
+            for entry in entries:
+                folder = entry.is_dir(follow_symlinks=False)
+                if not (folder or wanted is None or wanted(name_of(entry.name))):
+                    continue
+                if len(self.left) >= MAX_NAMES:
+                    self.cut = True
+                    break
+                self.left.append((entry.name, folder))
+        self.left.sort(reverse=True)
 
 
 def walk_fd(
@@ -126,7 +138,7 @@ def walk_fd(
     device = os.fstat(fd).st_dev
     levels: list[_Level] = []
     try:
-        _enter(levels, os.dup(fd), top, 1, denied)
+        _enter(levels, os.dup(fd), top, 1, wanted, denied)
         while levels:
             level = levels[-1]
             if not level.left:
@@ -135,7 +147,7 @@ def walk_fd(
             entry, folder = level.left.pop()
             name = name_of(entry)
             path = level.prefix + name
-            if path in skip or not (folder or wanted is None or wanted(name)):
+            if path in skip:
                 continue
             try:
                 found = os.stat(entry, dir_fd=level.fd, follow_symlinks=False)
@@ -150,20 +162,29 @@ def walk_fd(
                 except OSError as error:
                     _refused(error, path, denied)
                     continue
-                _enter(levels, child, path, level.depth + 1, denied)
+                _enter(levels, child, path, level.depth + 1, wanted, denied)
     finally:
         for level in levels:
             os.close(level.fd)
 
 
 def _enter(
-    levels: list[_Level], fd: int, path: str, depth: int, denied: Callable[[str, str], None] | None
+    levels: list[_Level],
+    fd: int,
+    path: str,
+    depth: int,
+    wanted: Callable[[str], bool] | None,
+    denied: Callable[[str, str], None] | None,
 ) -> None:
     try:
-        levels.append(_Level(fd, path, depth))
+        level = _Level(fd, path, depth, wanted)
     except OSError as error:
         os.close(fd)
         _refused(error, path, denied)
+        return
+    levels.append(level)
+    if level.cut and denied is not None:
+        denied(path, f"more than {MAX_NAMES} names: the rest is left out")
 
 
 def _refused(error: OSError, path: str, denied: Callable[[str, str], None] | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.errors import HostError, PathDenied, PathMissing, PathTooLarge
-from hauberk.host import live
+from hauberk.host import _files, live
 from hauberk.host.live import LiveHost
 from hauberk.ports import Host
 
@@ -150,3 +150,19 @@ def test_tool_reports_failure_hang_and_absence(host, monkeypatch, tmp_path):
 def test_clock_is_the_machines(host):
     before = time.time_ns()
     assert before <= host.now_ns() <= time.time_ns()
+
+
+def test_a_folder_of_very_many_names_is_looked_at_in_part_and_said(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "MAX_NAMES", 10)
+    for n in range(25):
+        (tmp_path / f"{n}.txt").touch()
+    (tmp_path / "x.jar").touch()
+    said = []
+    top = str(tmp_path)
+    found = list(host.walk(top, denied=lambda path, why: said.append((path, why))))
+    assert len(found) == 10
+    assert said == [(top, "more than 10 names: the rest is left out")]
+    # Names that nobody wants count for nothing.
+    (jar,) = host.walk(top, wanted=lambda n: n.endswith(".jar"), denied=lambda *_: said.clear())
+    assert jar.path == f"{top}/x.jar"
+    assert len(said) == 1
