@@ -239,7 +239,9 @@ def test_live_events_come_by_themselves_and_wait_when_paused(site: Site, console
     expect(page.locator("tbody")).not_to_contain_text("held-back")
     pill.click()
     expect(page.locator("tbody")).to_contain_text("held-back")
-    page.get_by_role("checkbox", name="Show Hauberk's own").check()
+    own = page.get_by_role("checkbox", name="Show Hauberk's own")
+    own.click()  # its state follows the address, a moment later
+    expect(own).to_be_checked()
     expect(page.locator("tbody")).to_contain_text("hauberk-agent")
 
 
