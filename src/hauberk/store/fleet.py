@@ -288,7 +288,8 @@ def _collection(row: RowMapping) -> CollectionView:
         title=known.title if known else Title(row["subclass"], row["subclass"]),
         outcome=row["outcome"],
         rows=row["rows"],
-        ended_ms=row["ended_ns"] // MS,
+        # A workload's clock may be ahead, but not of its own report.
+        ended_ms=min(row["ended_ns"], row["received_ns"]) // MS,
         cpu_s=row["cpu_s"],
         problems=msgspec.json.decode(row["problems"], type=list[Problem]),
     )

@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from hauberk.errors import NotFound
@@ -195,13 +195,14 @@ def taxonomy(engine: Engine, tenant: str) -> list[ClassState]:
     """All classes and subclasses with what is known of each."""
     ok = collection.c.outcome.in_(("ok", "not_applicable"))
     looked = collection.c.outcome != "error"
+    at = ended_by_then()
     states = select(
         collection.c.subclass,
         func.count().label("all"),
         func.sum(case((ok, 1), else_=0)).label("good"),
         func.sum(case((looked, 1), else_=0)).label("looked"),
-        func.min(collection.c.ended_ns).label("oldest"),
-        func.max(collection.c.ended_ns).label("newest"),
+        func.min(at).label("oldest"),
+        func.max(at).label("newest"),
     )
     counts = select(asset.c.subclass, func.count()).where(
         asset.c.tenant == tenant, asset.c.gone_ns.is_(None)
@@ -227,6 +228,19 @@ def taxonomy(engine: Engine, tenant: str) -> list[ClassState]:
             )
         )
     return classes
+
+
+def ended_by_then() -> ColumnElement[int]:
+    """When a collection ended: a workload's clock may be ahead, but not of its own report."""
+    ended, received = collection.c.ended_ns, collection.c.received_ns
+    return case((ended < received, ended), else_=received)
+
+
+def _seen_ns() -> ColumnElement[int]:
+    """When an asset was last seen: rows that did not change are proved by the collection."""
+    proved = collection.c.proved_ns
+    still = and_(asset.c.gone_ns.is_(None), proved > asset.c.last_seen_ns)
+    return case((still, proved), else_=asset.c.last_seen_ns)
 
 
 def _subclass(name: str, known: RowMapping | None, rows: int) -> SubclassState:
@@ -262,7 +276,7 @@ def asset_row(row: RowMapping) -> AssetRow:
         key=row["key"],
         label=row["label"],
         first_seen_ms=row["first_seen_ns"] // MS,
-        last_seen_ms=row["last_seen_ns"] // MS,
+        last_seen_ms=row["seen_ns"] // MS,
         changed_ms=row["changed_ns"] // MS,
         gone_ms=None if row["gone_ns"] is None else row["gone_ns"] // MS,
         fields={name: query.plain(v) for name, v in _decode(row["fields"]).items()},
@@ -287,9 +301,14 @@ def change(row: RowMapping) -> Change:
 
 def _asset_rows(tenant: str) -> Select[Any]:
     home = and_(workload.c.tenant == asset.c.tenant, workload.c.id == asset.c.workload)
+    proof = and_(
+        collection.c.tenant == asset.c.tenant,
+        collection.c.workload == asset.c.workload,
+        collection.c.subclass == asset.c.subclass,
+    )
     return (
-        select(asset, workload.c.hostname)
-        .select_from(asset.outerjoin(workload, home))
+        select(asset, _seen_ns().label("seen_ns"), workload.c.hostname)
+        .select_from(asset.outerjoin(workload, home).outerjoin(collection, proof))
         .where(asset.c.tenant == tenant)
     )
 
@@ -323,7 +342,7 @@ def _asset_listing(scope: AssetScope) -> Listing:
         "hostname": Field("str", workload.c.hostname),
         "first_seen_ms": Field("int", c.first_seen_ns // MS, nullable=False),
         "changed_ms": Field("int", c.changed_ns // MS, nullable=False),
-        "last_seen_ms": Field("int", c.last_seen_ns // MS, nullable=False),
+        "last_seen_ms": Field("int", _seen_ns() // MS, nullable=False),
         "gone_ms": Field("int", c.gone_ns // MS),
     }
     # A column of the subclass wins over a common one of the same name.

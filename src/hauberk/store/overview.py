@@ -36,8 +36,11 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
             select(role.c.role, func.count()).where(role.c.tenant == tenant).group_by(role.c.role)
         ).all()
         looked = db.execute(
-            select(func.count()).select_from(collection).where(collection.c.tenant == tenant)
-        ).scalar_one()
+            select(func.max(collection.c.received_ns)).where(collection.c.tenant == tenant)
+        ).scalar()
+        heard = db.execute(
+            select(func.max(agent.c.last_beat_ns)).where(agent.c.tenant == tenant)
+        ).scalar()
         changed = db.execute(
             select(asset_change.c.kind, func.count())
             .where(asset_change.c.tenant == tenant, asset_change.c.at_ns >= since_ms * _MS)
@@ -51,15 +54,21 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
         _MAX_BLIND,
         now_ns // _MS,
     )
+    events = lake.counts(tenant, since_ms)
     changes = {"added": 0, "changed": 0, "removed": 0} | query.counted(changed)
     return Overview(
         workloads=machines,
         agents=query.counted(states),
         tiers=query.counted(tiers),
         assets=inventory.taxonomy(engine, tenant),
-        changes_24h=changes if looked else None,
-        events_24h=lake.counts(tenant, since_ms),
+        # Where nothing reported in all that time, none is not the same as 0.
+        changes_24h=changes if _since(looked, since_ms) or any(changes.values()) else None,
+        events_24h=events if _since(heard, since_ms) or any((events or {}).values()) else None,
         blind=blind.items,
         roles=query.counted(roles),
         first_run=machines == 0,
     )
+
+
+def _since(at_ns: int | None, since_ms: int) -> bool:
+    return at_ns is not None and at_ns >= since_ms * _MS

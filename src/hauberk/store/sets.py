@@ -45,6 +45,8 @@ def collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]
             "cpu_s": row.cpu_s,
             "problems": _encode(row.problems()).decode(),
         }
+        if row.outcome == "ok" and row.full:
+            values["proved_ns"] = batch.received_ns
         mine = {"tenant": batch.tenant, "workload": batch.workload, "subclass": row.subclass}
         statement = insert(collection).values(mine | values)
         db.execute(statement.on_conflict_do_update(index_elements=list(mine), set_=values))

@@ -228,6 +228,8 @@ collection = Table(
     _ns("received_ns"),
     Column("cpu_s", Float, nullable=False),
     _text("problems", "[]"),
+    # When the whole subclass was last seen: unchanged rows are not sent again.
+    _ns("proved_ns", nullable=True),
 )
 
 relation = Table(

@@ -33,7 +33,6 @@ class Keep:
 
 def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
     """The recurring jobs of a server."""
-
     steady = Steady(engine, clock)
 
     def compaction() -> str:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import apikit
 import pytest
+from sqlalchemy import update
 
 from hauberk.errors import BadFilter, NotFound
 from hauberk.schema.taxonomy import SUBCLASSES
-from hauberk.store import inventory
+from hauberk.store import fleet, inventory
+from hauberk.store.database import write
 from hauberk.store.inventory import AssetScope, ChangeScope
+from hauberk.store.tables import asset, collection
 
 
 @pytest.fixture
@@ -143,3 +146,33 @@ def test_changes(stack):
     assert inventory.changes(stack.engine, later, None, 10, 0).items == []
     here = ChangeScope("default", workload="default-two")
     assert inventory.changes(stack.engine, here, None, 10, 0).items == []
+
+
+def test_unchanged_rows_are_as_fresh_as_the_last_whole_look(stack):
+    home = stack.workload("default", "one")
+    stack.asset("default", home, USER, "root", name="root")
+    stack.collected("default", home, USER)
+    proved = apikit.NOW_NS + 3600 * 10**9
+    with write(stack.engine) as db:
+        db.execute(update(collection).values(proved_ns=proved))
+    ms = proved // 10**6
+    scope = AssetScope("default", USER, f"last_seen_ms = {ms}")
+    row = inventory.assets(stack.engine, scope, None, 10, 0).items[0]
+    assert (row.last_seen_ms, row.first_seen_ms) == (ms, apikit.NOW_NS // 10**6)
+    assert inventory.detail(stack.engine, "default", row.id).asset.last_seen_ms == ms
+    with write(stack.engine) as db:
+        db.execute(update(asset).values(gone_ns=apikit.NOW_NS))
+    assert inventory.detail(stack.engine, "default", row.id).asset.last_seen_ms < ms
+
+
+def test_a_clock_that_is_ahead_makes_nothing_fresh(stack):
+    home = stack.workload("default", "one")
+    stack.collected("default", home, USER)
+    with write(stack.engine) as db:
+        db.execute(update(collection).values(ended_ns=apikit.NOW_NS * 2))
+    classes = inventory.taxonomy(stack.engine, "default")
+    state = next(s for c in classes for s in c.subclasses if s.id == USER)
+    ms = apikit.NOW_NS // 10**6
+    assert (state.oldest_ms, state.newest_ms) == (ms, ms)
+    found = fleet.workload_detail(stack.engine, "default", home, apikit.NOW_NS)
+    assert found.collections[0].ended_ms == ms

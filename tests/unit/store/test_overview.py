@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import apikit
 import pytest
+from sqlalchemy import update
 
+from hauberk.store.database import write
 from hauberk.store.overview import overview
+from hauberk.store.tables import agent, collection
 
 
 @pytest.fixture
@@ -37,8 +40,18 @@ def test_counts_are_the_tenants_own_and_of_the_last_day(stack):
     assert found.events_24h == {"process_activity": 3, "blind_time": 1}
     assert [b.fields["lost"] for b in found.blind] == [5]
     assert found.roles == {"nginx": 1}
+
+
+def test_a_day_without_reports_is_not_zero(stack):
+    home = stack.workload("default", "one")
+    stack.collected("default", home, "access.user")
+    stack.events("default", home, "process_activity", [{"pid": 1}])
     stack.clock.forward(86_401)
-    later = show(stack)
-    assert later.changes_24h == {"added": 0, "changed": 0, "removed": 0}
-    assert later.events_24h == {"process_activity": 0, "blind_time": 0}
-    assert later.blind == []
+    silent = show(stack)
+    assert (silent.changes_24h, silent.events_24h, silent.blind) == (None, None, [])
+    with write(stack.engine) as db:
+        db.execute(update(agent).values(last_beat_ns=stack.clock.now))
+        db.execute(update(collection).values(received_ns=stack.clock.now))
+    calm = show(stack)
+    assert calm.changes_24h == {"added": 0, "changed": 0, "removed": 0}
+    assert calm.events_24h == {"process_activity": 0}

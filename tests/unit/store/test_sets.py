@@ -6,12 +6,12 @@ from storekit import NOW_NS, Kit
 
 from hauberk.errors import BadWire
 from hauberk.link import wire
-from hauberk.link.rows import GoneRow, RelationRow, RoleRow
-from hauberk.schema.asset import Relation, RoleTag
+from hauberk.link.rows import CollectionRow, GoneRow, RelationRow, RoleRow
+from hauberk.schema.asset import Collection, Relation, RoleTag
 from hauberk.schema.taxonomy import Title
 from hauberk.store.database import write
-from hauberk.store.sets import Incoming, relations, roles, structs
-from hauberk.store.tables import relation, role
+from hauberk.store.sets import Incoming, collections, relations, roles, structs
+from hauberk.store.tables import collection, relation, role
 
 HERE = Incoming("default", "w", NOW_NS, 1, ())
 
@@ -62,3 +62,24 @@ def test_rows_of_another_form_are_refused() -> None:
     table = wire.encode_table("role", GoneRow, [GoneRow("x")])
     with pytest.raises(BadWire, match="role"):
         structs(table, RoleRow)
+
+
+def test_a_whole_look_is_remembered_over_a_failed_one(kit: Kit) -> None:
+    def told(outcome: str, *, full: bool, at: int) -> tuple[str, int | None]:
+        proof = Collection(
+            subclass="access.user",
+            outcome=outcome,  # type: ignore[arg-type]
+            rows=1,
+            epoch=at,
+            ended_ns=at,
+            cpu_s=0.0,
+            full=full,
+            problems=[],
+        )
+        with write(kit.engine) as db:
+            collections(db, Incoming("default", "w", at, 1, ()), [CollectionRow.of(proof)])
+            return db.execute(select(collection.c.outcome, collection.c.proved_ns)).one()
+
+    assert tuple(told("partial", full=False, at=1)) == ("partial", None)
+    assert tuple(told("ok", full=True, at=2)) == ("ok", 2)
+    assert tuple(told("error", full=False, at=3)) == ("error", 2)
