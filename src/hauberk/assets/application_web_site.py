@@ -11,7 +11,7 @@ import msgspec
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
-from . import _config_apps, _config_web
+from . import _config, _config_apps, _config_web
 from ._config_web import Directive
 
 MAX_SITES = 5_000
@@ -198,7 +198,7 @@ def sites(host: Host, notes: Notes) -> Iterator[WebSite]:
                 server=found.app.name,
                 container=found.container,
                 root=_rooted(row.root, found),
-                upstreams=[u[:1024] for u in row.upstreams],
+                upstreams=[_config.without_password(u)[:1024] for u in row.upstreams],
             )
 
 

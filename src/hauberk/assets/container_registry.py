@@ -13,7 +13,7 @@ from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 from hauberk.schema.text import from_bytes
 
-from . import _accounts
+from . import _accounts, _config
 
 _LIMIT = 1 << 20
 _INSECURE = " (insecure)"
@@ -37,7 +37,11 @@ class ContainerRegistry(Asset, frozen=True, kw_only=True):
 
 def collect(host: Host, notes: Notes) -> Iterator[ContainerRegistry]:
     """What runtimes answer, then the files of Docker and Podman, then stored log-ins."""
-    return _accounts.unique(_collect(host, notes))
+    return _accounts.unique(
+        # A mirror's URL may carry a log-in.
+        msgspec.structs.replace(row, name=_config.without_password(row.name))
+        for row in _collect(host, notes)
+    )
 
 
 def _collect(host: Host, notes: Notes) -> Iterator[ContainerRegistry]:

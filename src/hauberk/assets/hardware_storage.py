@@ -10,7 +10,11 @@ from hauberk.errors import HostError, NotLive, PathMissing
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
+from . import _config
 from ._platform import text_of
+
+# CIFS, FTP and WebDAV take passwords and keys as options.
+_SECRET_OPTION = re.compile(r"(?i)pass|secret|cred|token|key|^pwd?$")
 
 SECTOR = 512
 _SKIPPED_DISKS = re.compile(r"(?:ram|loop|zram|fd|sr|nbd|dm-snapshot)\d")
@@ -105,6 +109,15 @@ def collect(host: Host, notes: Notes) -> Iterator[Storage]:
             yield _mounted(host, notes, device, point, fs_type, options)
 
 
+def _shown(options: list[str]) -> list[str]:
+    """Options without the values of those that name a secret."""
+    parts = (option.partition("=") for option in options)
+    return sorted(
+        name + equals + ("..." if value and _SECRET_OPTION.search(name) else value)
+        for name, equals, value in parts
+    )
+
+
 def parse_mounts(text: str) -> list[tuple[str, str, str, list[str]]]:
     """(device, mount point, type, options) of each whole line of /proc/mounts or fstab."""
     found = []
@@ -137,7 +150,7 @@ def _mounted(
             notes.add(point, error)
     return Storage(
         kind="filesystem",
-        device=device,
+        device=_config.without_password(device),
         mount_point=point,
         fs_type=fs_type,
         size_bytes=total,
@@ -145,7 +158,7 @@ def _mounted(
         available_bytes=available,
         read_only="ro" in options,
         encrypted=True if _is_crypt(host, device) else None,
-        options=sorted(options),
+        options=_shown(options),
     )
 
 
@@ -160,11 +173,11 @@ def _fstab(host: Host) -> Iterator[Storage]:
         if fs_type not in _PSEUDO and fs_type != "swap":
             yield Storage(
                 kind="filesystem",
-                device=device,
+                device=_config.without_password(device),
                 mount_point=point,
                 fs_type=fs_type,
                 read_only="ro" in options,
-                options=sorted(options),
+                options=_shown(options),
             )
 
 
