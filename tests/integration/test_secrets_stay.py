@@ -16,6 +16,11 @@ from hauberk.host.memory import DictHost, Node
 from hauberk.host.root import RootHost
 
 
+def with_secret(text: str, name: str) -> str:
+    """`text` with the secret for its `@@`."""
+    return text.replace("@@", secret(name))
+
+
 def secret(name: str) -> str:
     """A word that stands nowhere else."""
     return f"S3cr3t{name}Zq9X"
@@ -40,9 +45,9 @@ FILES: dict[str, str] = {
     "/etc/ssl/private/a.key": PEM,
     "/etc/ssl/certs/a.pem": PEM,
     "/root/.aws/credentials": f"[default]\naws_secret_access_key = {secret('aws')}\n",
-    "/root/.docker/config.json": '{"auths": {"r.example": {"auth": "%s"}}}' % secret("docker"),
-    "/home/bob/.config/containers/auth.json": '{"auths": {"q": {"auth": "%s"}}}' % secret("podman"),
-    "/etc/docker/daemon.json": '{"registry-mirrors": ["https://u:%s@m.example"]}' % secret("mirror"),
+    "/root/.docker/config.json": with_secret('{"auths": {"r.example": {"auth": "@@"}}}', "docker"),
+    "/home/bob/.config/containers/auth.json": with_secret('{"auths": {"q": {"auth": "@@"}}}', "podman"),
+    "/etc/docker/daemon.json": with_secret('{"registry-mirrors": ["https://u:@@@m.example"]}', "mirror"),
     "/root/.kube/config": f"users:\n- user:\n    token: {secret('kube')}\n",
     "/etc/kubernetes/kubelet.conf": "clusters:\n- cluster: {server: 'https://k:1'}\nusers:\n"
     f"- user: {{token: {secret('kubelet')}, client-key-data: {KEY_BODY}}}\n",
@@ -68,8 +73,7 @@ FILES: dict[str, str] = {
     "/var/www/a/wp-config.php": f"<?php define('DB_PASSWORD', '{secret('wp')}');\n",
     "/var/www/a/wp-includes/version.php": "<?php $wp_version = '6.4';\n",
     "/var/www/b/.env": f"APP_KEY={secret('env')}\n",
-    "/var/www/b/package.json": '{"dependencies": {"x": "https://u:%s@g.example/x.git"}}'
-    % secret("npm"),
+    "/var/www/b/package.json": with_secret('{"dependencies": {"x": "https://u:@@@g.example/x.git"}}', "npm"),
     "/root/.npmrc": f"//registry.example/:_authToken={secret('npmrc')}\n",
     "/etc/apt/apt.conf.d/9": f'Acquire::http::Proxy "http://u:{secret("aptproxy")}@h:1";\n',
     "/etc/apt/auth.conf": f"machine a login b password {secret('aptauth')}\n",
