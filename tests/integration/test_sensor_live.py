@@ -17,8 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from hauberk.assets import runtime_process
 from hauberk.errors import Unsupported
-from hauberk.schema.event import LAUNCH, TERMINATE, BlindTime, NetworkActivity, ProcessActivity
+from hauberk.host.live import LiveHost
+from hauberk.ports import Notes
+from hauberk.schema.event import (
+    LAUNCH,
+    TERMINATE,
+    BlindTime,
+    NetworkActivity,
+    ProcessActivity,
+    process_key,
+)
 from hauberk.schema.text import from_bytes
 from hauberk.sensor import SensorSettings, native, open_sensor
 
@@ -139,6 +149,17 @@ def test_exec_with_parent_and_user(watch):
     assert end.duration_ns >= 300_000_000
     assert end.start_ns == launch.start_ns
     assert abs(launch.time_ns - time.time_ns()) < 60 * 10**9
+
+
+@both_tiers
+def test_a_process_is_found_in_the_inventory_by_one_rule(watch):
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        launch = watch.launch(process.pid)
+        keys = {row.pid: row.key() for row in runtime_process.collect(LiveHost(), Notes())}
+        process.kill()
+    end = watch.end(process.pid)
+    assert keys[process.pid] == process_key(process.pid, launch.start_ns)
+    assert keys[process.pid] == process_key(process.pid, end.start_ns)
 
 
 @both_tiers

@@ -4,6 +4,11 @@ Times: `mono_ns` is nanoseconds since boot and orders events within a boot; `tim
 the agent's wall clock. A process is (workload, boot, pid, start_ns). Text may hold escaped
 bytes (schema.text). The envelope adds agent, boot and sequence; the server adds tenant,
 workload and the received time.
+
+**Join with inventory.** The kernel tells hooks a start to the nanosecond, and /proc the same start
+in ticks of 10 ms, rounded down. So an event belongs to the `runtime.process`, `network.connection`
+or `network.listening_port` row of the same boot and pid whose `start_ns` is
+`inventory_start(event.start_ns)`; see `process_key`.
 """
 
 from __future__ import annotations
@@ -13,6 +18,18 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from .asset import column
+
+TICK_NS = 10_000_000
+
+
+def inventory_start(start_ns: int) -> int:
+    """The `start_ns` of an inventory row for the exact one of an event (ns since boot)."""
+    return start_ns - start_ns % TICK_NS
+
+
+def process_key(pid: int, start_ns: int) -> str:
+    """Key of the `runtime.process` row that an event's (pid, start_ns) belongs to."""
+    return f"{pid}\x1f{inventory_start(start_ns)}"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
