@@ -32,6 +32,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._open: dict[str, _Sum] = {}
+        self._cpu_s: dict[str, float] = {}
         self._start_ns = clock.wall_ns()
         self._start_mono_ns = clock.mono_ns()
         self._closed: deque[LedgerEntry] = deque(maxlen=MAX_KEPT)
@@ -64,10 +65,16 @@ class Ledger:
         with self._lock:
             total = self._open.setdefault(capability, _Sum())
             total.cpu_s += cpu_s
+            self._cpu_s[capability] = self._cpu_s.get(capability, 0.0) + cpu_s
             total.bytes_out += bytes_out
             total.rows += rows
             total.runs += runs
             total.shed += shed
+
+    def cpu_s(self, capability: str) -> float:
+        """CPU-seconds of a capability since the start, of all threads."""
+        with self._lock:
+            return self._cpu_s.get(capability, 0.0)
 
     def entries(self) -> list[LedgerEntry]:
         """Closed windows that were not told yet, oldest first."""

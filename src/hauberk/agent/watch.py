@@ -1,4 +1,8 @@
-"""The event loop: polls the sensor, flushes what it gave, keeps the event path's grant."""
+"""The event loop: polls the sensor, flushes what it gave, keeps the event path's grant.
+
+The grant also pays for sending, which the link's thread does: what is shed here is not sent
+there. Inventory is sent by the same measure; it is rare and a fraction of a window's grant.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +59,7 @@ class WatchLoop:
         self._ledger, self._stop = ledger, stop
         self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
         self._asked = -HEALTH_S
+        self._sent_cpu_s = ledger.cpu_s("send")
         self.crashed: dict[str, str] = {}
         self.opened = threading.Event()
 
@@ -92,4 +97,6 @@ class WatchLoop:
         if count:
             self._ledger.add("sensor", rows=count)
         self._buffer.turn()
-        self._path.spend(time.thread_time() - mark)
+        sent = self._ledger.cpu_s("send")
+        self._path.spend(time.thread_time() - mark + sent - self._sent_cpu_s)
+        self._sent_cpu_s = sent

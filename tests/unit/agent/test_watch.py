@@ -79,3 +79,14 @@ def test_a_crash_is_seen_in_the_health_and_passes_on(loop):
     assert "ring gone" in loop.health().reasons[0]
     loop.crashed["link"] = "KeyError: 1"
     assert loop.health().reasons[0] == "thread link crashed: KeyError: 1"
+
+
+def test_sending_is_paid_from_the_same_grant(loop, ledger):
+    source, _, path = loop.parts
+    source.polls = 100
+    ledger.add("send", cpu_s=2.0)
+    loop.turn(source)
+    ledger.add("send", cpu_s=5.0)
+    loop.turn(source)
+    loop.turn(source)
+    assert [round(s) for s in path.spent] == [2, 5, 0]
