@@ -89,7 +89,7 @@ class Containers:
     def _walk(self) -> None:
         self._paths = {}
         todo = [""] if self._root is not None else []
-        while todo:
+        while todo and len(self._paths) < MOST:
             at = todo.pop()
             try:
                 with os.scandir(f"{self._root}{at}/") as entries:

@@ -16,6 +16,8 @@ IPPROTO_NAMES = {6: "tcp", 33: "dccp", 132: "sctp", 262: "mptcp"}
 PENDING_NS = 1_000_000_000
 # Connects that nobody answers are given out without their source port.
 MOST_CONNECTING = 8192
+# Bytes of argument areas that wait for their rest: past it the oldest are given out as they are.
+MOST_PENDING = 16 * 1024 * 1024
 _FOREIGN_EXE = ("/dev/fd/", "/proc/self/fd/")
 
 
@@ -196,6 +198,11 @@ class Decoder:
         late = [p for p, w in self._pending.items() if self._now - w.mono_ns > PENDING_NS]
         for pid in late:
             self._complete(self._pending.pop(pid), batch, cut=True)
+        held = sum(len(w.area) for w in self._pending.values())
+        while held > MOST_PENDING:
+            waiting = self._pending.pop(next(iter(self._pending)))
+            held -= len(waiting.area)
+            self._complete(waiting, batch, cut=True)
         while self._connecting:
             socket_id, first = next(iter(self._connecting.items()))
             young = self._now - first.mono_ns <= PENDING_NS

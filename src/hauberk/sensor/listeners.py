@@ -12,6 +12,8 @@ WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 # A scan may cost this share of one core at most.
 SCAN_SHARE = 50
 SCAN_PAUSE_NS = 1_000_000_000
+# Ends whose loss goes unseen would let it grow: past this many it starts over.
+MOST = 65_536
 
 
 class Listeners:
@@ -24,13 +26,19 @@ class Listeners:
         self._owners: dict[tuple[int, int], dict[str, int]] = {}
         self._of_pid: dict[int, set[tuple[int, int, str]]] = {}
         self._next_scan_ns = 0
+        self._size = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._owners.values()))
+        return self._size
 
     def add(self, netns: int, ip: str, port: int, pid: int) -> None:
         """A process listens."""
+        if self._size >= MOST:
+            self._owners.clear()
+            self._of_pid.clear()
+            self._size = 0
         places = self._owners.setdefault((netns, port), {})
+        self._size += ip not in places
         if (before := places.get(ip)) is not None and before != pid:
             self._of_pid.get(before, set()).discard((netns, port, ip))
         places[ip] = pid
@@ -45,6 +53,7 @@ class Listeners:
             owners = self._owners.get((netns, port))
             if owners is not None and owners.get(ip) == pid:
                 del owners[ip]
+                self._size -= 1
                 if not owners:
                     del self._owners[netns, port]
 

@@ -18,6 +18,7 @@ from hauberk.errors import BadWire, Unsupported
 from hauberk.schema.event import LAUNCH, TERMINATE, ProcessActivity
 from hauberk.sensor import records
 from hauberk.sensor.processes import Process
+from hauberk.sensor.procfs import CMDLINE_BYTES
 from hauberk.sensor.source import Batch, State, boot_minus_monotonic
 
 NETLINK_CONNECTOR, CN_IDX_PROC, CN_VAL_PROC = 11, 1, 1
@@ -233,7 +234,8 @@ class ProcConnector:
         if process.exe and (path := state.procfs.cgroup_path(pid)):
             process.cgroup_id = state.containers.id_of(path)
         argv = records.argv(area)
-        process.keep_arguments(argv, truncated=not area)
+        cut = not area or len(area) >= CMDLINE_BYTES or len(argv) >= records.MOST_ARGUMENTS
+        process.keep_arguments(argv, truncated=cut)
         state.processes.put(process)
         batch.process.append(
             ProcessActivity(
@@ -251,7 +253,7 @@ class ProcConnector:
                 container=state.containers.name(process.cgroup_id, mono_ns),
                 is_self=process.is_self,
                 argv=argv,
-                argv_truncated=not area,
+                argv_truncated=cut,
                 parent_name=process.parent_name,
             )
         )

@@ -57,7 +57,8 @@ class ProcessTable:
         self._by_pid: dict[int, Process] = {}
         self._most = most
         self._read = read
-        self._roots: frozenset[int] = frozenset()
+        # Pid -> start: a pid that is reused after a root's end is not the root.
+        self._roots: dict[int, int | None] = {}
 
     def __len__(self) -> int:
         return len(self._by_pid)
@@ -73,7 +74,9 @@ class ProcessTable:
             self._sweep()
         if not process.is_self:
             parent = known.get(process.ppid)
-            process.is_self = process.pid in self._roots or (parent is not None and parent.is_self)
+            process.is_self = self._is_root(process.pid, process.start_ns) or (
+                parent is not None and parent.is_self
+            )
         known[process.pid] = process
 
     def pop(self, pid: int, start_ns: int) -> Process | None:
@@ -117,7 +120,7 @@ class ProcessTable:
         """A process that forked and did not exec, or was never seen. Not remembered."""
         parent = self._by_pid.get(ppid)
         if parent is None:
-            return Process(pid, start_ns, ppid, name=name, is_self=pid in self._roots)
+            return Process(pid, start_ns, ppid, name=name, is_self=self._is_root(pid, start_ns))
         return Process(
             pid,
             start_ns,
@@ -130,28 +133,39 @@ class ProcessTable:
             parent.argv_truncated,
             parent.cgroup_id,
             parent.name,
-            parent.is_self or pid in self._roots,
+            parent.is_self or self._is_root(pid, start_ns),
         )
 
     def set_self_roots(self, pids: Collection[int]) -> None:
         """Label these processes and all that descend from them, also those known already."""
-        self._roots = frozenset(pids)
         known = self._by_pid
+        self._roots = {}
+        for pid in pids:
+            root = known.get(pid) or self._read(pid)
+            self._roots[pid] = root.start_ns if root is not None else None
         decided: dict[int, bool] = {0: False}
         for pid in known:
             chain: list[int] = []
             at = pid
             while at not in decided and at not in chain and at in known:
-                if at in self._roots:
+                if self._is_root(at, known[at].start_ns):
                     decided[at] = True
                     break
                 chain.append(at)
                 at = known[at].ppid
-            verdict = decided.get(at, at in self._roots)
+            verdict = decided.get(at, at in self._roots and at not in known)
             for one in chain:
                 decided[one] = verdict
         for pid, process in known.items():
             process.is_self = decided.get(pid, False)
+
+    def _is_root(self, pid: int, start_ns: int) -> bool:
+        if pid not in self._roots:
+            return False
+        start = self._roots[pid]
+        if start is None:  # not there when it was named: the first of this pid is meant
+            self._roots[pid] = start = start_ns
+        return abs(start - start_ns) < SAME_START_NS
 
     def _sweep(self) -> None:
         dead = [p for p in self._by_pid if self._read(p) is None]

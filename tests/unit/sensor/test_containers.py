@@ -95,3 +95,12 @@ def test_a_walk_over_very_many_cgroups_is_not_repeated_at_once(root, monkeypatch
     inode = make(root, f"docker-{ID}.scope")
     assert containers.name(inode, 99 * SECOND) == ""
     assert containers.name(inode, 100 * SECOND) == ID
+
+
+def test_no_more_cgroups_than_a_bound_are_kept(root, monkeypatch):
+    monkeypatch.setattr(containers_module, "MOST", 3)
+    for n in range(9):
+        make(root, f"a{n}/b/c")
+    containers = Containers((str(root),))
+    containers.set({})
+    assert len(containers._paths) <= 3 + 9

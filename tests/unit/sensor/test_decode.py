@@ -252,3 +252,11 @@ def test_any_bytes_give_events_or_bad_wire(decode, data, kind):
         decode(kind.to_bytes(2, "little") + data)
     except BadWire:
         return
+
+
+def test_argument_areas_that_wait_are_bounded_together(decode, ring, monkeypatch):
+    monkeypatch.setattr(decode_module, "MOST_PENDING", 25_000)
+    parts = [ring.exec(50 + n, area=b"a" * 10_000, total=50_000) for n in range(4)]
+    batch = decode(*parts)
+    assert [p.pid for p in batch.process] == [50, 51]
+    assert all(p.argv_truncated for p in batch.process)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hauberk.sensor import listeners as listeners_module
 from hauberk.sensor.listeners import SCAN_PAUSE_NS
 from hauberk.sensor.processes import Process
 from hauberk.sensor.procfs import TCP_LISTEN
@@ -60,3 +61,14 @@ def test_find_looks_again_but_not_at_every_miss(state, proc, clock):
     assert listeners.find(NET, "1.1.1.1", 80, clock.mono_ns()) is None
     later = clock.mono_ns() + 100 * SCAN_PAUSE_NS
     assert listeners.find(NET, "1.1.1.1", 80, later).name == "web"
+
+
+def test_what_is_never_told_to_end_is_bounded(state, monkeypatch):
+    monkeypatch.setattr(listeners_module, "MOST", 100)
+    for n in range(1000):
+        state.listeners.add(n, "127.0.0.1", 80, n)
+        state.listeners.add(n, "127.0.0.1", 80, n)
+        assert 1 <= len(state.listeners) <= 100
+    state.listeners.ended(999)
+    assert state.listeners.owner(999, "127.0.0.1", 80) is None
+    assert state.listeners.has_port(998, 80)

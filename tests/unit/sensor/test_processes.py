@@ -121,3 +121,19 @@ def test_unknown_parent_is_read_with_its_own_parent():
     assert processes.parent(40).is_self
     assert processes.parent(12345) is None
     assert processes.parent(0) is None
+
+
+def test_a_reused_pid_of_a_root_is_not_ours():
+    table = ProcessTable(9, lambda pid: Process(50, 7 * SECOND) if pid == 50 else None)
+    table.set_self_roots([50, 60])
+    table.put(Process(50, 7 * SECOND + 5))
+    table.put(Process(51, 8 * SECOND, ppid=50))
+    assert table.get(50).is_self
+    assert table.get(51).is_self
+    assert table.like_parent(60, 9 * SECOND, 1, "x").is_self
+    table.pop(50, 7 * SECOND)
+    table.put(Process(50, 99 * SECOND))
+    table.put(Process(52, 99 * SECOND, ppid=50))
+    assert not table.get(50).is_self
+    assert not table.get(52).is_self
+    assert not table.like_parent(60, 99 * SECOND, 1, "x").is_self
