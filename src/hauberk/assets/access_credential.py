@@ -17,6 +17,7 @@ from ._sshkeys import PrivateKey, PublicKey, parse_private, parse_public
 MAX_FILES = 5000
 _KEY_LIMIT = 1 << 18
 _MAX_LINES = 5000
+_MAX_NAMES = 200
 _MAX_CHAIN = 20
 _MAX_NS = 2**63 - 1
 _SUFFIXES = (".pem", ".crt", ".cer", ".key", ".p12", ".pfx", ".jks", ".keystore")
@@ -178,7 +179,7 @@ class _Look:
             self._left -= 1
             if self._left < 0:
                 if self._left == -1:
-                    self._notes.add(path, f"more than {MAX_FILES} candidate files")
+                    self._notes.add(path, f"more than {MAX_FILES} candidate files", hides=True)
                 return None
             return found, self._host.head(path, _KEY_LIMIT)
         except PathMissing:
@@ -225,7 +226,15 @@ class _Look:
             if loaded is None:
                 continue
             found, data = loaded
-            for number, line in enumerate(from_bytes(data).splitlines()[:_MAX_LINES], 1):
+            # As sshd reads it: only a newline ends a line, whatever else stands in it.
+            lines = from_bytes(data).split("\n")
+            if len(lines) > _MAX_LINES or found.size > len(data):
+                self._notes.add(
+                    path,
+                    f"more than {_MAX_LINES} lines or {_KEY_LIMIT} bytes; the rest is left out",
+                    hides=True,
+                )
+            for number, line in enumerate(lines[:_MAX_LINES], 1):
                 if not line.strip() or line.lstrip().startswith("#"):
                     continue
                 key = parse_public(line)
@@ -252,7 +261,11 @@ class _Look:
         except HostError as error:
             self._notes.add(folder, error)
             names = []
-        for name in names[:200]:
+        if len(names) > _MAX_NAMES:
+            self._notes.add(
+                folder, f"more than {_MAX_NAMES} names; the rest is left out", hides=True
+            )
+        for name in names[:_MAX_NAMES]:
             if name.startswith(("authorized_keys", "known_hosts")) or name.endswith(".pub"):
                 continue
             loaded = self._load(f"{folder}/{name}")

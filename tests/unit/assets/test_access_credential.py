@@ -168,3 +168,27 @@ def test_this_machine(live):
 
 def test_hostile_input(hostile, files):
     hostile(module, {p: f.data if isinstance(f, Node) else f for p, f in files.items()})
+
+
+def authorized(text):
+    return {"/etc/passwd": PASSWD, "/home/ann/.ssh/authorized_keys": text}
+
+
+@pytest.mark.parametrize("odd", ["\x0c", "\x0b", "\x1c", "\u2028", "\x85"])
+def test_what_is_no_newline_for_sshd_hides_no_key(rows, odd):
+    text = f'environment="A={odd}" ssh-ed25519 {BLOB} a{odd}b\n'
+    (key,) = rows(module, DictHost(authorized(text)))
+    assert (key.account, key.line) == ("ann", 1)
+
+
+@pytest.mark.parametrize("padding", ["\n" * 6000, "# " + "x" * (1 << 18) + "\n"])
+def test_a_key_behind_too_much_padding_is_said_to_be_possible(collect, padding):
+    _, proof = collect(module, DictHost(authorized(f"{padding}ssh-ed25519 {BLOB} a\n")))
+    assert (proof.outcome, proof.full) == ("partial", False)
+    assert proof.problems[0].where == "/home/ann/.ssh/authorized_keys"
+
+
+def test_a_key_behind_very_many_names_is_said_to_be_possible(collect, files):
+    many = {f"/home/ann/.ssh/a{n:03d}": "x" for n in range(250)}
+    _, proof = collect(module, DictHost({**files, **many}))
+    assert (proof.problems[0].where, proof.full) == ("/home/ann/.ssh", False)
