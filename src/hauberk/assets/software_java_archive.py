@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -25,6 +26,10 @@ MAX_ARCHIVES = 100_000
 MAX_ENTRIES = 500_000
 MAX_HELD = 128 * 1024 * 1024  # unpacked archives in memory at once
 MAX_WORK = 2 * 1024 * 1024 * 1024  # bytes unpacked per file on disk
+# Bytes unpacked and hashed a run for the files of one user other than root: holes and bombs are
+# free to make, and nobody may keep the machine busy with them.
+MAX_USER_WORK = 4 * 1024 * 1024 * 1024
+MAX_HASHED = 32 * 1024 * 1024 * 1024  # bytes of one file on disk
 MAX_TEXT = 256 * 1024
 MAX_POMS = 5_000
 _CHUNK = 1 << 20
@@ -108,6 +113,7 @@ class _Scan:
 
     notes: Notes
     file: str
+    most: int = MAX_WORK
     held: int = 0
     work: int = 0
 
@@ -129,9 +135,15 @@ class _Scan:
                     poms.append(pom)
         except _zip.BadZip as error:
             self.notes.add(path, error)
-        yield _row(path, self.file, depth, size, _digest(stream, size), poms, manifest)
+        yield _row(path, self.file, depth, size, self._hash(stream, size, depth), poms, manifest)
         for entry in nested:
             yield from self._inside(stream, entry, path, depth)
+
+    def _hash(self, stream: _zip.Reader, size: int, depth: int) -> str:
+        if depth == 0 and size > min(self.most, MAX_HASHED):
+            self.notes.add(self.file, f"not hashed: {size} bytes are more than may be read of it")
+            return ""
+        return _digest(stream, size)
 
     def _text(self, stream: _zip.Reader, entry: _zip.Entry, path: str) -> bytes:
         try:
@@ -145,7 +157,7 @@ class _Scan:
     ) -> Iterator[JavaArchive]:
         inner = f"{path}!/{entry.name}"
         if depth >= MAX_DEPTH:
-            self.notes.add(inner, f"nested more than {MAX_DEPTH} deep; not looked into")
+            self.notes.add(inner, f"nested more than {MAX_DEPTH} deep; not looked into", hides=True)
             return
         size = 0
         try:
@@ -155,7 +167,7 @@ class _Scan:
                 window = _zip.Window(stream, start, entry.packed)
                 yield from self.archive(window, entry.packed, inner, depth + 1)
                 return
-            data = _zip.read(stream, entry, min(MAX_HELD - self.held, MAX_WORK - self.work))
+            data = _zip.read(stream, entry, min(MAX_HELD - self.held, self._left()))
             size = len(data)
             self._charge(size)
         except _zip.BadZip as error:
@@ -167,8 +179,12 @@ class _Scan:
 
     def _charge(self, size: int) -> None:
         self.work += size
-        if self.work > MAX_WORK:
-            raise _zip.BadZip(f"archives inside unpack to more than {MAX_WORK} bytes")
+        if self._left() < 0:
+            most = min(self.most, MAX_WORK)
+            raise _zip.BadZip(f"archives inside unpack to more than {most} bytes")
+
+    def _left(self) -> int:
+        return min(self.most, MAX_WORK) - self.work
 
 
 def _digest(stream: _zip.Reader, size: int) -> str:
@@ -249,7 +265,12 @@ def _named(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _rows(host: Host, notes: Notes, entry: FileStat) -> Iterator[JavaArchive]:
+def _rows(host: Host, notes: Notes, entry: FileStat, spent: Counter[int]) -> Iterator[JavaArchive]:
+    # Files of root are bounded one by one only.
+    most = MAX_USER_WORK - spent[entry.uid] if entry.uid else MAX_HASHED
+    if most <= 0:
+        notes.add(entry.path, f"too much to read of uid {entry.uid}; not looked into", hides=True)
+        return
     try:
         stream = host.open(entry.path)
     except PathMissing:
@@ -257,9 +278,11 @@ def _rows(host: Host, notes: Notes, entry: FileStat) -> Iterator[JavaArchive]:
     except HostError as error:
         notes.add(entry.path, error, hides=True)
         return
+    scan = _Scan(notes, entry.path, most)
     with stream:
         try:
-            yield from _Scan(notes, entry.path).archive(stream, entry.size, entry.path, 0)
+            yield from scan.archive(stream, entry.size, entry.path, 0)
+            spent[entry.uid] += scan.work + (entry.size if entry.size <= most else 0)
         except OSError as error:  # the disk, not the archive
             notes.add(entry.path, error, hides=True)
 
@@ -273,9 +296,10 @@ def collect(host: Host, notes: Notes) -> Iterator[JavaArchive]:
     files = list(find(host, notes, lambda _: True, names=_named))
     owners = find_owners(host, notes, [entry.path for entry in files])
     seen: set[str] = set()
+    spent: Counter[int] = Counter()
     for entry in files:
         owner = owners.get(entry.path, "")
-        for row in _rows(host, notes, entry):
+        for row in _rows(host, notes, entry, spent):
             if len(seen) >= MAX_ARCHIVES:
                 notes.add(
                     "/", f"more than {MAX_ARCHIVES} Java archives; the rest is left out", hides=True

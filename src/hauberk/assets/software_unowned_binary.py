@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -15,6 +16,9 @@ from hauberk.schema.asset import Asset, column
 
 MAX_ROWS = 50_000
 MAX_HASHED = 4 * 1024 * 1024 * 1024  # bytes a run
+# Of one user other than root: nobody may use up what is meant for all (links and holes are free).
+MAX_USER_ROWS = 5_000
+MAX_USER_HASHED = 512 * 1024 * 1024
 HEAD = 4096
 _CHUNK = 1 << 20
 
@@ -147,6 +151,8 @@ def collect(host: Host, notes: Notes) -> Iterator[UnownedBinary]:
     candidates = _candidates(host, notes)
     owners = find_owners(host, notes, [entry.path for entry in candidates], strict=True)
     hashed = rows = 0
+    rows_of: Counter[int] = Counter()
+    hashed_of: Counter[int] = Counter()
     for entry in candidates:
         if entry.path in owners:
             continue
@@ -159,12 +165,20 @@ def collect(host: Host, notes: Notes) -> Iterator[UnownedBinary]:
                     "/", f"more than {MAX_ROWS} unowned binaries; the rest is left out", hides=True
                 )
                 return
+            rows_of[entry.uid] += 1
+            if entry.uid and rows_of[entry.uid] > MAX_USER_ROWS:
+                if rows_of[entry.uid] == MAX_USER_ROWS + 1:
+                    what = f"more than {MAX_USER_ROWS} of uid {entry.uid}; the rest is left out"
+                    notes.add(entry.path, what, hides=True)
+                continue
             digest = ""
-            if hashed + entry.size <= MAX_HASHED:
+            limit = MAX_USER_HASHED if entry.uid else MAX_HASHED
+            if hashed + entry.size > MAX_HASHED or hashed_of[entry.uid] + entry.size > limit:
+                notes.add(entry.path, f"not hashed: over {limit} bytes of uid {entry.uid}")
+            else:
                 digest = _digest(host, entry.path, entry.size)
                 hashed += entry.size
-            else:
-                notes.add(entry.path, f"not hashed: over {MAX_HASHED} bytes in this run")
+                hashed_of[entry.uid] += entry.size
         except PathMissing:
             continue
         except (HostError, OSError) as error:

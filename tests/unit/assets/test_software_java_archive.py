@@ -16,7 +16,8 @@ from hauberk.assets.software_java_archive import (
     parse_manifest,
     parse_pom,
 )
-from hauberk.host.memory import DictHost
+from hauberk.host.memory import DictHost, Node
+from hauberk.host.root import RootHost
 from hauberk.ports import Notes
 from hauberk.schema.asset import columns_of
 
@@ -207,3 +208,28 @@ def test_a_manifest_joins_continuation_lines_and_stops_at_its_first_section():
 def test_any_bytes_are_properties_and_manifests(data):
     parse_pom(data)
     parse_manifest(data)
+
+
+def test_a_users_sparse_terabyte_is_not_hashed(tmp_path):
+    path = tmp_path / "home/eve/x.jar"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    notes = Notes()
+    with RootHost(str(tmp_path)) as host:
+        (row,) = collect(host, notes)
+    assert (row.path, row.size, row.sha256) == ("/home/eve/x.jar", 1 << 40, "")
+    assert any("not hashed" in p.what for p in notes.problems)
+
+
+def test_one_user_cannot_use_up_the_work_of_all(monkeypatch):
+    monkeypatch.setattr(module, "MAX_USER_WORK", 2 * len(LOG4J))
+    many = {f"/home/eve/{n}.jar": Node(LOG4J, uid=1000) for n in range(5)}
+    rows, problems = run({**many, "/opt/log4j-core-2.14.1.jar": LOG4J})
+    assert [p for p, r in rows.items() if r.sha256] == [
+        "/home/eve/0.jar",
+        "/home/eve/1.jar",
+        "/opt/log4j-core-2.14.1.jar",
+    ]
+    assert [p.where for p in problems] == [f"/home/eve/{n}.jar" for n in (2, 3, 4)]
+    assert all("uid 1000" in p.what for p in problems)

@@ -166,3 +166,17 @@ def test_this_machine_s_own_shell_is_owned_and_dynamic():
     kind, _, static, loader = classify("/opt/sh", head)
     assert (kind, static) == ("program", False)
     assert "ld-linux" in loader
+
+
+def test_one_user_cannot_use_up_what_is_meant_for_all(monkeypatch):
+    monkeypatch.setattr(module, "MAX_USER_ROWS", 3)
+    monkeypatch.setattr(module, "MAX_USER_HASHED", 2 * len(elf()))
+    many = {f"/home/eve/{n}": program(uid=1000) for n in range(9)}
+    found, problems = run({**many, "/usr/local/bin/evil": program()})
+    assert {p: bool(r.sha256) for p, r in found.items()} == {
+        "/home/eve/0": True,
+        "/home/eve/1": True,
+        "/home/eve/2": False,
+        "/usr/local/bin/evil": True,
+    }
+    assert ["uid 1000" in p.what for p in problems] == [True, True]
