@@ -73,7 +73,7 @@ def read(host: Host, path: str, notes: Notes, limit: int = TEXT_LIMIT) -> bytes 
         notes.add(path, error)
         return None
     if len(raw) > limit:
-        notes.add(path, f"larger than {limit} bytes; the rest is left out")
+        notes.add(path, f"larger than {limit} bytes; the rest is left out", hides=True)
         return raw[:limit]
     return raw
 
@@ -102,7 +102,7 @@ def names(host: Host, folder: str, notes: Notes) -> list[str]:
         notes.add(folder, error)
         return []
     if len(found) > MAX_ENTRIES:
-        notes.add(folder, f"more than {MAX_ENTRIES} entries; the rest is left out")
+        notes.add(folder, f"more than {MAX_ENTRIES} entries; the rest is left out", hides=True)
     return found[:MAX_ENTRIES]
 
 

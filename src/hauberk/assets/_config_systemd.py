@@ -141,7 +141,9 @@ class Units:
             elif len(self._where) < MAX_UNITS:
                 self._where.setdefault(name, path)
             else:
-                self._notes.add(folder, f"more than {MAX_UNITS} units; the rest is left out")
+                self._notes.add(
+                    folder, f"more than {MAX_UNITS} units; the rest is left out", hides=True
+                )
                 return
 
     def names(self, suffixes: tuple[str, ...]) -> list[str]:

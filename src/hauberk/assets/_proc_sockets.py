@@ -21,6 +21,8 @@ from . import _proc
 TABLE_LIMIT = 32 * 1024 * 1024
 MAX_SOCKETS = 200_000
 MAX_FDS = 65_536
+# Of all processes: a few thousand of them can inherit millions without opening one.
+MAX_DESCRIPTORS = 1_000_000
 STATES = {
     1: "established", 2: "syn_sent", 3: "syn_recv", 4: "fin_wait1", 5: "fin_wait2",
     6: "time_wait", 7: "close", 8: "close_wait", 9: "last_ack", 10: "listen",
@@ -129,20 +131,26 @@ def scan(host: Host, notes: Notes) -> Scan:
     """Read every process's descriptors once. Raises HostError when /proc cannot be listed."""
     found = Scan()
     denied = _proc.Denied("open descriptors")
+    left = MAX_DESCRIPTORS
     for pid in _proc.pids(host):
         folder = f"/proc/{pid}/fd"
         try:
             fds = host.listdir(folder)
             if fds:  # kernel threads and zombies have none
                 _namespace(host, pid, found)
-                _descriptors(host, folder, fds[:MAX_FDS], pid, found)
+                _descriptors(host, folder, fds[: min(MAX_FDS, max(left, 0))], pid, found)
+                left -= len(fds)
         except PathMissing:
             continue
         except PathDenied:
             denied.add(folder)
         except HostError as error:
             notes.add(folder, error)
-    found.complete = not denied.count
+    if left < 0:
+        notes.add(
+            "/proc", f"more than {MAX_DESCRIPTORS} open descriptors; owners of some are not known"
+        )
+    found.complete = not denied.count and left >= 0
     denied.note(notes)
     return found
 
@@ -181,7 +189,11 @@ def sockets(host: Host, notes: Notes, found: Scan, tables: tuple[str, ...]) -> I
             lines = parse_unix(raw, netns) if table == "unix" else parse_inet(raw, table[:3], netns)
             for sock in lines:
                 if left <= 0:
-                    notes.add(folders[0], f"more than {MAX_SOCKETS} sockets; the rest is left out")
+                    notes.add(
+                        folders[0],
+                        f"more than {MAX_SOCKETS} sockets; the rest is left out",
+                        hides=True,
+                    )
                     return
                 left -= 1
                 yield sock
@@ -198,7 +210,11 @@ def _table(host: Host, notes: Notes, folders: list[str], table: str) -> bytes:
             notes.add(f"{folder}/{table}", error)
             continue
         if len(raw) >= TABLE_LIMIT:
-            notes.add(f"{folder}/{table}", f"larger than {TABLE_LIMIT} bytes; the rest is left out")
+            notes.add(
+                f"{folder}/{table}",
+                f"larger than {TABLE_LIMIT} bytes; the rest is left out",
+                hides=True,
+            )
         return raw
     return b""
 

@@ -75,7 +75,9 @@ class _Search:
             if base + folder in self.seen:
                 continue
             if self.left <= 0:
-                self.notes.add(folder, f"more than {MAX_FOLDERS} folders; the rest is left out")
+                self.notes.add(
+                    folder, f"more than {MAX_FOLDERS} folders; the rest is left out", hides=True
+                )
                 return
             self.seen.add(base + folder)
             names = self._names(base + folder)

@@ -214,7 +214,7 @@ def collect(host: Host, notes: Notes) -> Iterator[WebSite]:
     equal: dict[str, int] = {}
     for count, row in enumerate(sites(host, notes)):
         if count >= MAX_SITES:
-            notes.add(row.config, f"more than {MAX_SITES} sites; the rest is left out")
+            notes.add(row.config, f"more than {MAX_SITES} sites; the rest is left out", hides=True)
             return
         key = row.key()
         equal[key] = number = equal.get(key, 0) + 1

@@ -76,7 +76,7 @@ def parse_nft(raw: bytes, notes: Notes) -> Iterator[FirewallRule]:
         if row is not None:
             yield row
     if len(items) > MAX_RULES:
-        notes.add("nft", f"more than {MAX_RULES} objects; the rest is left out")
+        notes.add("nft", f"more than {MAX_RULES} objects; the rest is left out", hides=True)
 
 
 def _nft_row(

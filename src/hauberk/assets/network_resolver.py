@@ -124,7 +124,9 @@ def collect(host: Host, notes: Notes) -> Iterator[ResolverEntry]:
         if (key := row.key()) in seen:
             continue
         if len(seen) >= MAX_HOSTS:
-            notes.add(row.source, f"more than {MAX_HOSTS} settings; the rest is left out")
+            notes.add(
+                row.source, f"more than {MAX_HOSTS} settings; the rest is left out", hides=True
+            )
             return
         seen.add(key)
         yield row

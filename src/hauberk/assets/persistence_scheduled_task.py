@@ -208,7 +208,7 @@ def collect(host: Host, notes: Notes) -> Iterator[ScheduledTask]:
     equal: dict[str, int] = {}
     for count, row in enumerate(_rows(host, notes)):
         if count >= MAX_TASKS:
-            notes.add(row.path, f"more than {MAX_TASKS} tasks; the rest is left out")
+            notes.add(row.path, f"more than {MAX_TASKS} tasks; the rest is left out", hides=True)
             return
         key = row.key()
         equal[key] = number = equal.get(key, 0) + 1

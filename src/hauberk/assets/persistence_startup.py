@@ -206,7 +206,9 @@ def collect(host: Host, notes: Notes) -> Iterator[StartupEntry]:
     for source in (_whole_files, _line_files, _udev, _users):
         for row in source(host, notes):
             if len(seen) >= MAX_ENTRIES:
-                notes.add(row.path, f"more than {MAX_ENTRIES} entries; the rest is left out")
+                notes.add(
+                    row.path, f"more than {MAX_ENTRIES} entries; the rest is left out", hides=True
+                )
                 return
             if (key := row.key()) not in seen:
                 seen.add(key)

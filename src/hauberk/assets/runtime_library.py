@@ -84,10 +84,12 @@ def _gather(host: Host, notes: Notes) -> dict[tuple[str, str], _Mapped]:
             notes.add(where, error)
             continue
         if len(raw) >= MAPS_LIMIT:
-            notes.add(where, f"larger than {MAPS_LIMIT} bytes; the rest is left out")
+            notes.add(where, f"larger than {MAPS_LIMIT} bytes; the rest is left out", hides=True)
         for path, (inode, deleted) in parse_maps(raw).items():
             if len(found) >= MAX_LIBRARIES and (path, container) not in found:
-                notes.add(where, f"more than {MAX_LIBRARIES} libraries; the rest is left out")
+                notes.add(
+                    where, f"more than {MAX_LIBRARIES} libraries; the rest is left out", hides=True
+                )
                 return found
             entry = found.setdefault((path, container), _Mapped(inode))
             entry.main |= path == exe

@@ -95,3 +95,16 @@ def test_scan_of_denied_descriptors_is_incomplete():
     assert not found.complete
     assert found.holders == {7: [2]}
     assert "1 processes denied" in notes.problems[0].what
+
+
+def test_descriptors_of_all_processes_are_bounded_together(monkeypatch):
+    monkeypatch.setattr(_proc_sockets, "MAX_DESCRIPTORS", 30)
+    made = Procfs()
+    for pid in range(10, 20):
+        made.add(pid, sockets=range(900, 920), netns=pid)
+    notes = Notes()
+    found = _proc_sockets.scan(made.host(), notes)
+    assert sum(map(len, found.holders.values())) <= 30
+    assert len(found.namespaces) == 10
+    assert not found.complete
+    assert ["more than 30 open descriptors" in p.what for p in notes.problems] == [True]
