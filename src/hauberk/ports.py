@@ -244,6 +244,9 @@ class Inbox(Protocol):
     def depth(self) -> tuple[int, int]:
         """(items, bytes) not yet trimmed."""
 
+    def wrong(self) -> str:
+        """Why no batch is taken now, "" when they are."""
+
 
 class Blobs(Protocol):
     """Content-addressed bytes: evidence, reports, packages."""

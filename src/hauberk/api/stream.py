@@ -48,6 +48,10 @@ class Streams:
         """Count one in."""
         self._open[tenant] += 1
 
+    def over(self, tenant: str) -> bool:
+        """Whether more are in than may be: several passed `check` at once."""
+        return self._open[tenant] > self._limit
+
     def count(self, tenant: str) -> int:
         """How many are open."""
         return self._open[tenant]
@@ -120,6 +124,8 @@ async def _messages(
     # Counted here, not in the route: a reader that left before the first byte never gets here.
     streams.enter(who.tenant)
     try:
+        if streams.over(who.tenant):
+            return
         with streams.closing() as closed:
             ended = asyncio.ensure_future(closed.wait())
             async with ctx.feed.subscribe(who.tenant, topics) as notices:

@@ -12,18 +12,23 @@ from hauberk.ports import Clock
 from hauberk.schema.view import Notice
 
 LOST = "lost"
+# Rows that wait for one reader: a notice may hold hundreds.
+MAX_ROWS = 4000
 TOPICS = ("events", "changes", "agents", "collections", "tasks")
 
 
 class Subscription:
     """One reader. Iterate on the event loop that made it."""
 
-    def __init__(self, topics: frozenset[str], limit: int, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, topics: frozenset[str], limit: int, now_ms: Callable[[], int], *, rows: int = MAX_ROWS
+    ) -> None:
         self.topics = topics
         self.dropped = 0
         self._told = 0
         self._waiting: deque[Notice] = deque()
-        self._limit, self._now_ms = limit, now_ms
+        self._limit, self._max_rows, self._now_ms = limit, rows, now_ms
+        self._rows = 0
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._lock = Lock()
@@ -32,8 +37,11 @@ class Subscription:
         """Queue a notice, from any thread; over the limit the oldest one goes."""
         with self._lock:
             self._waiting.append(notice)
-            if len(self._waiting) > self._limit:
-                self._waiting.popleft()
+            self._rows += _rows(notice)
+            while len(self._waiting) > 1 and (
+                len(self._waiting) > self._limit or self._rows > self._max_rows
+            ):
+                self._rows -= _rows(self._waiting.popleft())
                 self.dropped += 1
             first = len(self._waiting) == 1
         if first and not self._loop.is_closed():
@@ -49,9 +57,15 @@ class Subscription:
                     self._told = self.dropped
                     return Notice(topic=LOST, at_ms=self._now_ms())
                 if self._waiting:
-                    return self._waiting.popleft()
+                    notice = self._waiting.popleft()
+                    self._rows -= _rows(notice)
+                    return notice
                 self._wake.clear()
             await self._wake.wait()
+
+
+def _rows(notice: Notice) -> int:
+    return len(notice.events) + len(notice.changes)
 
 
 class Feed:

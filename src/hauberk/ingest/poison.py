@@ -30,7 +30,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Poison:
-    """A folder of envelopes that a consumer could not use; the oldest go first."""
+    """A folder per tenant of envelopes that a consumer could not use; the oldest go first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,9 +62,11 @@ class Poison:
             reason=reason,
         )
         try:
-            write_atomic(self.folder / f"{stem}.envelope", item.body)
-            write_atomic(self.folder / f"{stem}.json", msgspec.json.encode(note))
-            for stale in sorted(self.folder.glob("*.envelope"))[:-MAX_KEPT]:
+            folder = self.folder / item.tenant
+            make_folder(folder)
+            write_atomic(folder / f"{stem}.envelope", item.body)
+            write_atomic(folder / f"{stem}.json", msgspec.json.encode(note))
+            for stale in sorted(folder.glob("*.envelope"))[:-MAX_KEPT]:
                 stale.unlink(missing_ok=True)
                 stale.with_suffix(".json").unlink(missing_ok=True)
         except (OSError, StorageFull) as error:

@@ -23,6 +23,10 @@ class Positions:
             query = select(consumer.c.position).where(consumer.c.name == name)
             return int(db.execute(query).scalar() or 0)
 
+    def newest(self) -> int:
+        """Position of the consumer that is ahead."""
+        return max(self.of(name) for name in self._names)
+
     def set(self, name: str, position: int) -> None:
         """Keep a consumer's position durably enough: what is lost is repeated, never skipped."""
         statement = insert(consumer).values(name=name, position=position)

@@ -100,6 +100,7 @@ def open_stores(settings: Settings, clock: Clock, keys: Keys) -> Stores:
     live = Live(feed, names)
     poison = Poison(folder / "poison")
     positions = Positions(engine, inbox, (assets.CONSUMER, lake_ingest.CONSUMER))
+    inbox.start_after(positions.newest())
     keep = upkeep.Keep(
         event_days=settings.event_days,
         event_bytes=int(settings.event_gib * 1024**3),
@@ -169,7 +170,7 @@ class Measure:
             StoreView(name="state", bytes=_size(settings.folder, "state.db*")),
             StoreView(name="inbox", bytes=stores.inbox.size(), rows=stores.inbox.depth()[0]),
             StoreView(name="blobs", bytes=_size(settings.folder / "blobs", "*/*/*")),
-            StoreView(name="poison", bytes=_size(settings.folder / "poison", "*")),
+            StoreView(name="poison", bytes=_size(settings.folder / "poison", "*/*")),
         ]
 
 

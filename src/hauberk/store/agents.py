@@ -25,9 +25,10 @@ from hauberk.schema.link import (
     EnrolRequest,
     RotateReply,
     RotateRequest,
+    SensorHealth,
     WorkloadFacts,
 )
-from hauberk.store import desired, ledger, tasks
+from hauberk.store import audit, desired, ledger, tasks
 from hauberk.store.database import read, write
 from hauberk.store.keys import AGENT_DAYS, Keys, agent_key_of
 from hauberk.store.tables import agent, agent_instance, enrolment, workload
@@ -35,6 +36,8 @@ from hauberk.store.tables import agent, agent_instance, enrolment, workload
 # A new certificate is asked for when a third of its life is left.
 _ROTATE_NS = AGENT_DAYS * 86_400 * 1_000_000_000 // 3
 _MAX_TEXT = 256
+MAX_INSTANCES = 1000
+_MAX_VERSION = 2**31 - 2
 
 
 def secret_hash(secret: bytes) -> str:
@@ -107,7 +110,7 @@ class Agents:
         home = uuid_from(secrets.token_bytes(16))
         facts = _bounded(request.facts)
         with write(self.engine) as db:
-            tenant = _redeem(db, secret, name, now)
+            tenant, invitation = _redeem(db, secret, name, now)
             if db.execute(select(agent.c.id).where(agent.c.id == name)).first():
                 raise Conflict("this key was enrolled before: make a new key and enrol with that")
             pem, serial, end = self.keys.agent_certificate(public, name, now_ns=now)
@@ -132,6 +135,15 @@ class Agents:
                     certificate_expires_ns=end,
                     enrolled_ns=now,
                 )
+            )
+            audit.add(
+                db,
+                tenant=tenant,
+                at_ns=now,
+                actor=f"enrolment:{invitation}",
+                action="agent.enrol",
+                target=name,
+                detail={"workload": home, "hostname": facts.hostname, "outcome": "done"},
             )
         self.on_change(tenant, home, name)
         return EnrolReply(
@@ -168,6 +180,8 @@ class Agents:
                 raise Unauthenticated("this certificate was replaced by a newer one: enrol anew")
             key = row["next_public_key"]
             self._promote(name, serial)
+            # Caches still know the certificate that was replaced.
+            self.on_change(row["tenant"], row["workload"], name)
         public = Ed25519PublicKey.from_public_bytes(key)
         return Peer(row["tenant"], row["workload"], name, serial, public)
 
@@ -219,8 +233,7 @@ class Agents:
             Cloned: an earlier instance of this agent is back while another one took over.
             BadWire: absurd values.
         """
-        if len(beat.ledger) > 4096 or not beat.instance or len(beat.instance) > _MAX_TEXT:
-            raise BadWire("a beat needs an instance and at most 4096 ledger entries")
+        _check(beat)
         now = self.clock.wall_ns()
         with write(self.engine) as db:
             row = (
@@ -235,9 +248,22 @@ class Agents:
                 .mappings()
                 .one()
             )
-            cloned = _is_clone(db, peer.agent, row["instance"], beat.instance, now)
+            if row["state"] == "revoked":
+                raise Forbidden("this agent was revoked: enrol it anew")
+            cloned = row["state"] == "cloned" or _is_clone(
+                db, peer.agent, row["instance"], beat.instance, now
+            )
             if cloned:
                 db.execute(update(agent).where(agent.c.id == peer.agent).values(state="cloned"))
+                audit.add(
+                    db,
+                    tenant=peer.tenant,
+                    at_ns=now,
+                    actor=f"agent:{peer.agent}",
+                    action="agent.cloned",
+                    target=peer.agent,
+                    detail={"workload": peer.workload, "outcome": "refused"},
+                )
             else:
                 self._record(db, peer, beat, now)
                 orders = tasks.pending(db, peer.agent, now_ns=now)
@@ -265,7 +291,7 @@ class Agents:
                 skew_ns=beat.wall_ns - now,
                 instance=beat.instance,
                 boot=beat.boot[:_MAX_TEXT],
-                sensor=_json(beat.sensor),
+                sensor=_json(_short(beat.sensor)),
                 resources=_json(beat.resources),
                 acknowledged_version=beat.desired_version,
             )
@@ -275,7 +301,7 @@ class Agents:
             .where(workload.c.tenant == peer.tenant, workload.c.id == peer.workload)
             .values(hostname=facts.hostname, facts=_json(facts), last_seen_ns=now, resync=False)
         )
-        ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger)
+        ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger, now_ns=now)
 
     def _promote(self, name: str, serial: str) -> None:
         with write(self.engine) as db:
@@ -293,7 +319,8 @@ class Agents:
             )
 
 
-def _redeem(db: Connection, secret: bytes, name: str, now: int) -> str:
+def _redeem(db: Connection, secret: bytes, name: str, now: int) -> tuple[str, str]:
+    """(tenant, enrolment) of an unused token, which is used now. Raises Forbidden."""
     row = (
         db.execute(select(enrolment).where(enrolment.c.secret_hash == secret_hash(secret)))
         .mappings()
@@ -308,7 +335,7 @@ def _redeem(db: Connection, secret: bytes, name: str, now: int) -> str:
     db.execute(
         update(enrolment).where(enrolment.c.id == row["id"]).values(used_ns=now, used_by=name)
     )
-    return str(row["tenant"])
+    return str(row["tenant"]), str(row["id"])
 
 
 def _is_clone(db: Connection, name: str, current: str, instance: str, now: int) -> bool:
@@ -325,6 +352,18 @@ def _is_clone(db: Connection, name: str, current: str, instance: str, now: int) 
     db.execute(
         seen.on_conflict_do_update(index_elements=["agent", "instance"], set_={"last_ns": now})
     )
+    if instance != current:
+        newest = (
+            select(agent_instance.c.instance)
+            .where(agent_instance.c.agent == name)
+            .order_by(agent_instance.c.last_ns.desc())
+            .limit(MAX_INSTANCES)
+        )
+        db.execute(
+            delete(agent_instance).where(
+                agent_instance.c.agent == name, agent_instance.c.instance.not_in(newest)
+            )
+        )
     return False
 
 
@@ -332,6 +371,32 @@ def forget_instances(db: Connection, *, before_ns: int) -> int:
     """Drop instances not heard of since; the number of rows."""
     old = delete(agent_instance).where(agent_instance.c.last_ns < before_ns)
     return db.execute(old).rowcount
+
+
+def _check(beat: Beat) -> None:
+    """Raises BadWire for values that no agent has and no store takes."""
+    if len(beat.ledger) > 4096 or not beat.instance or len(beat.instance) > _MAX_TEXT:
+        raise BadWire("a beat needs an instance and at most 4096 ledger entries")
+    if not 0 <= beat.desired_version <= _MAX_VERSION:
+        raise BadWire("a beat with an absurd version of the desired state")
+    numbers: list[float] = [beat.wall_ns, *_numbers(beat.resources)]
+    for entry in beat.ledger:
+        numbers += _numbers(entry)
+    if not all(-(2**62) < n < 2**62 for n in numbers):  # not a number is not between
+        raise BadWire("a beat with absurd numbers")
+
+
+def _numbers(document: msgspec.Struct) -> list[float]:
+    values = msgspec.structs.astuple(document)
+    return [v for v in values if isinstance(v, int | float)]
+
+
+def _short(sensor: SensorHealth) -> SensorHealth:
+    return msgspec.structs.replace(
+        sensor,
+        sources=[s[:_MAX_TEXT] for s in sensor.sources[:64]],
+        reasons=[r[:1024] for r in sensor.reasons[:64]],
+    )
 
 
 def _bounded(facts: WorkloadFacts) -> WorkloadFacts:

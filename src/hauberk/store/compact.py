@@ -16,6 +16,8 @@ from hauberk.store.files import room, sync_folder
 from hauberk.store.lake import DataFile, Lake
 
 TARGET_ROWS = 100_000
+# In memory: few rows may be large.
+TARGET_BYTES = 128 * 1024 * 1024
 MIN_FILES = 8
 SORT = [("received_ns", "ascending"), ("agent", "ascending"), ("sequence", "ascending")]
 
@@ -33,9 +35,11 @@ def compact(lake: Lake, tenant: str, table: str, *, today: str) -> int:
         StorageFull: no room; nothing changed.
     """
     gone = 0
+    folder = lake.root / tenant / table
     for group in _groups(lake.files(tenant, table), today):
-        _join(lake, tenant, table, group)
-        gone += len(group)
+        for part in _light(folder, group, today):
+            _join(lake, tenant, table, part)
+            gone += len(part)
     return gone
 
 
@@ -53,6 +57,24 @@ def _groups(files: Sequence[DataFile], today: str) -> Iterator[list[DataFile]]:
         rows += file.rows
     if group and _worth(group, today):
         yield group
+
+
+def _light(folder: Path, group: Sequence[DataFile], today: str) -> Iterator[list[DataFile]]:
+    """Parts of a group that fit into memory; a file that is large by itself stays as it is."""
+    part: list[DataFile] = []
+    size = 0
+    for file in group:
+        own = parquet.unpacked(folder / file.path)
+        if own > TARGET_BYTES // 2:
+            continue
+        if part and size + own > TARGET_BYTES:
+            if _worth(part, today):
+                yield part
+            part, size = [], 0
+        part.append(file)
+        size += own
+    if part and _worth(part, today):
+        yield part
 
 
 def _worth(group: list[DataFile], today: str) -> bool:

@@ -66,6 +66,12 @@ def repair(table: Path) -> list[str]:
             path.unlink()
         removed.append(pointer.name)
         pointer.unlink()
+    # A checkpoint that is newer than the pointer was never said to be durable; one that is torn
+    # keeps the table from opening all the same.
+    for path in folder.glob("[0-9]" * 20 + ".checkpoint*.parquet"):
+        if int(path.name[:20]) > checkpoint_version(table) and not _parquet_whole(path):
+            removed.append(path.name)
+            path.unlink()
     entries = sorted(p for p in folder.iterdir() if _ENTRY.fullmatch(p.name))
     while entries and not _whole(entries[-1].read_bytes()):
         removed.append(entries[-1].name)
@@ -93,9 +99,12 @@ def _checkpoint_whole(table: Path) -> bool:
     if version < 0:
         return False
     files = list((table / "_delta_log").glob(f"{version:020d}.checkpoint*.parquet"))
+    return bool(files) and all(_parquet_whole(path) for path in files)
+
+
+def _parquet_whole(path: Path) -> bool:
     try:
-        for path in files:
-            pq.read_metadata(path)
+        pq.read_metadata(path)
     except (pa.ArrowException, OSError):
         return False
-    return bool(files)
+    return True

@@ -94,6 +94,7 @@ class SqliteInbox:
         self._arrived = threading.Condition()
         self._jobs: queue.SimpleQueue[_Append | _Trim | None] = queue.SimpleQueue()
         self._closed = self._refusing = False
+        self._failing = ""
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
 
@@ -105,6 +106,30 @@ class SqliteInbox:
     def depth(self) -> tuple[int, int]:
         """(items, bytes) not yet trimmed."""
         return self._depth
+
+    def start_after(self, position: int) -> None:
+        """Give no position up to this one: consumers that met them in another file would skip it.
+
+        Call it before anything is appended.
+        """
+        if position <= self._last:
+            return
+        with self._reader_lock:
+            row = (position,)
+            found = self._reader.execute(
+                "UPDATE sqlite_sequence SET seq = ? WHERE name='item'", row
+            )
+            if not found.rowcount:
+                self._reader.execute("INSERT INTO sqlite_sequence VALUES ('item', ?)", row)
+        _log.warning("inbox: %s is another one than before: goes on at %d", self.path, position)
+        self._last = position
+
+    def wrong(self) -> str:
+        """Why no batch is taken now, "" when they are."""
+        count, size = self._depth
+        if count >= self._max_items or size >= self._max_bytes:
+            return f"the inbox holds {count} batches of {size} bytes: agents have to wait"
+        return self._failing
 
     def submit(self, items: Sequence[InboxItem]) -> Future[list[int | None]]:
         """`append` without waiting; the future fails as `append` raises."""
@@ -200,6 +225,8 @@ class SqliteInbox:
             db.close()
 
     def _group(self, db: sqlite3.Connection, jobs: list[_Append]) -> None:
+        # Who gave up was never told that it is stored, and sends it again.
+        jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         if not jobs:
             return
         done: list[tuple[_Append, list[int | None]]] = []
@@ -219,9 +246,11 @@ class SqliteInbox:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             _log.exception("inbox: a group of %d was not stored", len(jobs))
+            self._failing = str(_translate(error, self.path))
             for job in jobs:
                 job.future.set_exception(_translate(error, self.path))
             return
+        self._failing = ""
         last = self._last
         for job, positions in done:
             for item, position in zip(job.items, positions, strict=True):

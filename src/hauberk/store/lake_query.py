@@ -29,6 +29,7 @@ from hauberk.store.lake_filter import compile_filter, kinds
 
 _MS = 1_000_000
 _INT64 = 2**63 - 1
+_SECOND = 1_000_000_000
 _WINDOW = 20_000
 _GROUP_ROWS = 250_000
 _KEYS = ("received_ns", "agent", "boot", "sequence", "ordinal")
@@ -218,16 +219,18 @@ class LakeQuery:
     def _windows(self, files: list[_File], table: str, where: _Clause) -> Iterator[tuple[int, int]]:
         """(oldest, newest) received times that hold about _WINDOW rows each, newest first."""
         tail = f"{where.text()} GROUP BY 1 ORDER BY 1 DESC"
-        counts = self._select(table, files, '"received_ns", count(*)', tail, where.values)
+        # By the second: a day may have more received times than fit into memory.
+        shown = f'"received_ns" // {_SECOND}, count(*)'
+        counts = self._select(table, files, shown, tail, where.values)
         high, rows = None, 0
-        for received, count in counts:
-            high = received if high is None else high
+        for second, count in counts:
+            high = (second + 1) * _SECOND - 1 if high is None else high
             rows += count
             if rows >= _WINDOW:
-                yield received, high
+                yield second * _SECOND, high
                 high, rows = None, 0
         if high is not None:
-            yield counts[-1][0], high
+            yield counts[-1][0] * _SECOND, high
 
     def _select(
         self, table: str, files: list[_File], shown: str, tail: str, values: list[Any]

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from hauberk.schema.link import LedgerEntry
 from hauberk.store.tables import ledger
 
+_MAX_NAME = 100
 _FIELDS = (
     "capability",
     "window_start_ns",
@@ -23,14 +24,27 @@ _FIELDS = (
 
 
 def record(
-    connection: Connection, tenant: str, workload: str, agent: str, entries: Sequence[LedgerEntry]
+    connection: Connection,
+    tenant: str,
+    workload: str,
+    agent: str,
+    entries: Sequence[LedgerEntry],
+    *,
+    now_ns: int,
 ) -> None:
-    """Keep entries; the same window said again replaces itself."""
+    """Keep entries; the same window said again replaces itself.
+
+    A window that a machine's clock puts after `now_ns` starts now, so that it ends some day.
+    """
     if not entries:
         return
     rows = [
         {"tenant": tenant, "workload": workload, "agent": agent}
         | {name: getattr(entry, name) for name in _FIELDS}
+        | {
+            "capability": entry.capability[:_MAX_NAME],
+            "window_start_ns": min(entry.window_start_ns, now_ns),
+        }
         for entry in entries
     ]
     statement = insert(ledger)

@@ -16,6 +16,8 @@ from deltalake.transaction import AddAction
 from hauberk.store.files import make_folder, room
 
 ROW_GROUP = 40_000
+# Key in the file's footer: bytes that its rows take in memory, which its size does not tell.
+_UNPACKED = b"hauberk.unpacked"
 _STATS = ("received_ns", "time_ns")
 
 
@@ -38,7 +40,11 @@ def write(folder: Path, day: str, rows: Any, *, level: int, change: bool = True)
     try:
         with room(str(folder)), path.open("xb") as out:
             pq.write_table(
-                rows, out, compression="zstd", compression_level=level, row_group_size=ROW_GROUP
+                rows.replace_schema_metadata({_UNPACKED: str(rows.nbytes)}),
+                out,
+                compression="zstd",
+                compression_level=level,
+                row_group_size=ROW_GROUP,
             )
             out.flush()
             os.fsync(out.fileno())
@@ -54,6 +60,15 @@ def write(folder: Path, day: str, rows: Any, *, level: int, change: bool = True)
         data_change=change,
         stats=_stats(rows),
     )
+
+
+def unpacked(path: Path) -> int:
+    """Bytes of a file's rows in memory; a guess where the file does not say."""
+    footer = pq.read_metadata(path)
+    told = (footer.metadata or {}).get(_UNPACKED, b"")
+    if told.isdigit():
+        return int(told)
+    return 4 * sum(int(footer.row_group(i).total_byte_size) for i in range(footer.num_row_groups))
 
 
 def _stats(rows: Any) -> str:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import RowMapping
 
 from hauberk.errors import BadFilter, BadInput
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.asset import ColumnKind
 from hauberk.store import regex, typed
 from hauberk.store.filter import And, Compare, Filter, In, IsNull, Not, Or, Value
@@ -44,6 +45,7 @@ _PYTHON: dict[ColumnKind, type | tuple[type, ...]] = {
     "bool": int,
 }
 _CHUNK = 20_000
+_INT64 = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +246,10 @@ def decode_cursor(text: str, digest: bytes, types: Sequence[type | tuple[type, .
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         found = msgspec.msgpack.decode(raw, type=list[Any])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+    except (binascii.Error, ValueError, *UNDECODABLE) as error:
         raise BadInput("not a cursor: use `next` of the page before", source="cursor") from error
     good = len(found) == len(types) + 1 and found[0] == digest
+    good = good and not any(isinstance(v, int) and not -_INT64 <= v < _INT64 for v in found)
     if not good or not all(isinstance(v, t) for v, t in zip(found[1:], types, strict=True)):
         raise BadInput(
             "the cursor belongs to another list, sort or filter: start at the first page",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from hauberk.errors import NotFound
+from hauberk.errors import BadWire, NotFound
 from hauberk.link.gateway.identity import Peer
 from hauberk.ports import Clock
 from hauberk.schema.ids import uuid_from
@@ -107,7 +107,10 @@ def finish(engine: Engine, peer: Peer, result: TaskResult) -> bool:
 
     Raises:
         NotFound: no such task of this agent.
+        BadWire: absurd values.
     """
+    if not 0 <= result.ended_ns < 2**63:
+        raise BadWire("an answer that ended at an absurd time")
     with write(engine) as db:
         where = (task.c.id == result.task) & (task.c.agent == peer.agent)
         state = db.execute(select(task.c.state).where(where)).scalar()

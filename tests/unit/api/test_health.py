@@ -26,7 +26,7 @@ def test_ready_names_each_part(stack):
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["ok"]) == (200, True)
     checks = {"inbox": lambda: "no room: free space", "database": lambda: ""}
-    ready = ask(stack, "1.1.1.1", "/readyz", checks=checks)
+    ready = ask(stack, "127.0.0.1", "/readyz", checks=checks)
     assert (ready.status_code, ready.json()["ok"]) == (503, False)
     assert ready.json()["parts"] == [
         {"name": "database", "ok": True, "message": ""},
@@ -59,3 +59,23 @@ def test_metrics_by_token_of_the_operators_tenant(stack):
     assert other.status_code == 401
     with stack.client(local=True) as client:
         assert client.get("/metrics").status_code == 200
+
+
+def test_what_is_wrong_is_told_to_the_operator_alone(stack):
+    checks = {"lake": lambda: "/data/lake/secret-tenant: no room"}
+    for peer, headers, told in (
+        ("127.0.0.1", None, True),
+        ("10.0.0.1", None, False),
+        ("10.0.0.1", stack.token("default", "viewer"), True),
+        ("10.0.0.1", stack.token("other", "admin"), False),
+    ):
+        ready = ask(stack, peer, "/readyz", headers, checks=checks)
+        assert (ready.status_code, "secret-tenant" in ready.text) == (503, told)
+
+
+def test_an_inbox_that_takes_nothing_is_not_ready(stack, monkeypatch):
+    monkeypatch.setattr(stack.context.inbox, "_max_items", 0)
+    ready = ask(stack, "127.0.0.1", "/readyz", checks={})
+    assert ready.status_code == 503
+    assert ready.json()["parts"][0]["name"] == "inbox"
+    assert "agents have to wait" in ready.json()["parts"][0]["message"]

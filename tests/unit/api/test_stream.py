@@ -50,3 +50,11 @@ def test_streams_are_counted_per_tenant():
     streams.leave("a")
     streams.check("a")
     assert (streams.count("a"), streams.count("b")) == (1, 0)
+
+
+def test_streams_that_passed_the_check_at_once_are_bounded():
+    streams = stream.Streams(limit=1)
+    streams.enter("a")
+    assert not streams.over("a")
+    streams.enter("a")
+    assert streams.over("a")

@@ -6,7 +6,7 @@ import threading
 from storekit import Clock
 
 from hauberk.ingest.feed import Feed
-from hauberk.schema.view import Notice
+from hauberk.schema.view import EventRow, Notice
 
 
 def notice(topic: str = "events", at_ms: int = 1) -> Notice:
@@ -63,3 +63,16 @@ def test_two_readers_hear_the_same() -> None:
             return await anext(one) == await anext(two)
 
     assert asyncio.run(run())
+
+
+def test_rows_that_wait_for_a_slow_reader_are_bounded() -> None:
+    row = EventRow(table="t", workload="w", hostname="h", received_ms=1, time_ms=1, fields={})
+
+    async def run() -> list[tuple[str, int]]:
+        feed = Feed(Clock(5_000_000))
+        async with feed.subscribe("a", ["events"]) as notices:
+            for n in range(30):
+                feed.publish("a", Notice(topic="events", at_ms=n, events=[row] * 400))
+            return [(one.topic, one.at_ms) for _ in range(3) for one in [await anext(notices)]]
+
+    assert asyncio.run(run()) == [("lost", 5), ("events", 20), ("events", 21)]

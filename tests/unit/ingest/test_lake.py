@@ -43,7 +43,7 @@ class Wired:
         return DeltaTable(str(self.lake.root / tenant / table)).to_pyarrow_table()
 
     def kept(self) -> int:
-        return len(list((self.folder / "poison").glob("*.json")))
+        return len(list((self.folder / "poison").glob("*/*.json")))
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_poison_goes_aside_and_the_rest_goes_on(kit: Kit, consumer, tmp_path: Pa
     )
     consumer().step()
     assert labels(kit) == ["a"]
-    assert len(list((tmp_path / "poison").glob("*.json"))) == 2
+    assert len(list((tmp_path / "poison").glob("*/*.json"))) == 2
 
 
 def test_one_transaction_takes_a_bounded_amount(

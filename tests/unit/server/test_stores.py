@@ -32,3 +32,23 @@ def test_open_work_close_and_open_again(tmp_path: Path) -> None:
     assert views["inbox"].rows == 0
     assert views["state"].bytes > 0
     again.close()
+
+
+def test_batches_of_a_new_inbox_are_not_taken_for_old_ones(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = Settings(data=str(tmp_path))
+    keys = Keys(settings.folder / "keys", now_ns=clock.wall)
+    key = Ed25519PrivateKey.generate()
+    peer = Peer("default", "w", "a", "1", key.public_key())
+    stores = open_stores(settings, clock, keys)
+    for n in (1, 2, 3):
+        stores.inbox.append([item(seal(key, peer, events(1), n), sequence=n)])
+    stores.close()
+    for path in settings.folder.glob("inbox.db*"):
+        path.unlink()
+    stores = open_stores(settings, clock, keys)
+    assert stores.inbox.append([item(seal(key, peer, events(1), 4), sequence=4)]) == [4]
+    stores.close()
+    again = open_stores(settings, clock, keys)
+    assert sum(f.rows for f in again.lake.files("default", "process_activity")) == 4
+    again.close()

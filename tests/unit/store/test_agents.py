@@ -11,12 +11,12 @@ from hauberk.errors import BadWire, Conflict, Forbidden, NotFound, Refused, Unau
 from hauberk.link.client.identity import csr
 from hauberk.link.gateway.identity import Cloned
 from hauberk.link.token import EnrolToken, parse
-from hauberk.schema.link import EnrolRequest, LedgerEntry, RotateRequest
-from hauberk.store import ledger
+from hauberk.schema.link import EnrolRequest, LedgerEntry, RotateRequest, SensorHealth
+from hauberk.store import agents, ledger
 from hauberk.store.agents import forget_instances
 from hauberk.store.database import read, write
 from hauberk.store.desired import request_resync
-from hauberk.store.tables import agent, workload
+from hauberk.store.tables import agent, agent_instance, audit, workload
 
 
 def request(token: str, key: Ed25519PrivateKey | None = None) -> EnrolRequest:
@@ -152,3 +152,70 @@ def test_absurd_beats(kit: Kit) -> None:
     kit.agents.beat(peer, beat(facts=long))
     with read(kit.engine) as db:
         assert len(db.execute(select(workload.c.hostname)).scalar() or "") == 256
+
+
+def test_values_that_no_agent_has_are_refused(kit: Kit) -> None:
+    peer = kit.peer()
+    good = beat()
+    entry = LedgerEntry(capability="x", window_start_ns=1, window_s=60, cpu_s=float("nan"))
+    for bad in (
+        beat(desired_version=2**40),
+        beat(wall_ns=2**63),
+        beat(ledger=[entry]),
+        beat(resources=msgspec.structs.replace(good.resources, cpu_s=float("inf"))),
+        beat(resources=msgspec.structs.replace(good.resources, spool_bytes=2**64 - 1)),
+    ):
+        with pytest.raises(BadWire, match="absurd"):
+            kit.agents.beat(peer, bad)
+    long = SensorHealth(tier="A", reasons=["x" * 10**5] * 100)
+    kit.agents.beat(peer, beat(sensor=long))
+    with read(kit.engine) as db:
+        assert len(db.execute(select(agent.c.sensor)).scalar_one()) < 100_000
+
+
+def test_a_revoked_agent_gets_no_orders_while_a_cache_knows_it(kit: Kit) -> None:
+    peer = kit.peer()
+    kit.agents.revoke("default", peer.agent)
+    with pytest.raises(Forbidden):
+        kit.agents.beat(peer, beat())
+    with read(kit.engine) as db:
+        assert db.execute(select(agent.c.state)).scalar_one() == "revoked"
+
+
+def test_instances_are_bounded(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "MAX_INSTANCES", 3)
+    peer = kit.peer()
+    for n in range(6):
+        kit.clock.forward(1)
+        kit.agents.beat(peer, beat(f"i-{n}"))
+    with read(kit.engine) as db:
+        found = db.execute(select(agent_instance.c.instance)).scalars()
+        assert sorted(found) == ["i-3", "i-4", "i-5"]
+
+
+def test_enrolment_and_clones_are_audited(kit: Kit) -> None:
+    peer = kit.peer()
+    for instance in ("i-1", "i-2"):
+        kit.agents.beat(peer, beat(instance))
+    with pytest.raises(Cloned):
+        kit.agents.beat(peer, beat("i-1"))
+    with read(kit.engine) as db:
+        found = db.execute(select(audit.c.action, audit.c.target).order_by(audit.c.seq)).all()
+    assert [tuple(r) for r in found] == [
+        ("agent.enrol", peer.agent),
+        ("agent.cloned", peer.agent),
+    ]
+
+
+def test_a_rotated_certificate_is_forgotten_by_caches(kit: Kit) -> None:
+    key, reply, peer = kit.enrol()
+    wish = csr(Ed25519PrivateKey.generate(), peer.agent)
+    answer = kit.agents.rotate(
+        peer, RotateRequest(csr=wish, proof=signing.sign(key, "rotate", wish))
+    )
+    heard: list[str] = []
+    kit.agents.on_change = lambda _t, _w, name: heard.append(name)
+    kit.agents.peer(peer.agent, serial_of(reply.certificate))
+    assert heard == []
+    kit.agents.peer(peer.agent, serial_of(answer.certificate))
+    assert heard == [peer.agent]

@@ -4,10 +4,12 @@ import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from deltalake import DeltaTable
 from storekit import DAY_NS, NOW_NS, TABLE, rows
 
 from hauberk.store import compact as compaction
+from hauberk.store import parquet
 from hauberk.store.compact import compact
 from hauberk.store.lake import Lake, day_of
 
@@ -70,3 +72,16 @@ def test_appends_meanwhile_are_kept(tmp_path: Path) -> None:
     compact(lake, "t", TABLE, today=TODAY)
     assert pids(lake) == list(range(60))
     assert Lake(tmp_path, app_id="inbox:1").written("t", TABLE) == 60
+
+
+def test_groups_are_bounded_by_what_they_take_in_memory(tmp_path: Path, monkeypatch) -> None:
+    lake = Lake(tmp_path, app_id="inbox:1")
+    for n in range(20):
+        lake.append("t", TABLE, rows(2, first=n * 2, received_ns=NOW_NS + n), position=n + 1)
+    one = parquet.unpacked(tmp_path / "t" / TABLE / lake.files("t", TABLE)[0].path)
+    assert one == pytest.approx(rows(2).nbytes, rel=0.2)
+    monkeypatch.setattr(compaction, "TARGET_BYTES", one * 10 + one // 2)
+    compact(lake, "t", TABLE, today=TODAY)
+    assert [f.rows for f in lake.files("t", TABLE)] == [20, 20]
+    monkeypatch.setattr(compaction, "TARGET_BYTES", one)
+    assert compact(lake, "t", TABLE, today="2000-01-01") == 0

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from storekit import TABLE, rows
 
 from hauberk.store import delta_log
+from hauberk.store.lake import Lake
 
 OURS = b'{"commitInfo":{"hauberk":"1"}}\n'
 
@@ -58,3 +60,15 @@ def test_sync_accepts_gaps(tmp_path: Path) -> None:
     entry(tmp_path, 3, b"{}")
     delta_log.sync(tmp_path, 0, 5)
     assert entry(tmp_path, 3, b"{}").exists()
+
+
+def test_torn_checkpoint_without_a_pointer_is_removed(tmp_path: Path) -> None:
+    lake = Lake(tmp_path, app_id="inbox:1")
+    for n in range(3):
+        lake.append("t", TABLE, rows(1, first=n), position=n + 1)
+    torn = tmp_path / "t" / TABLE / "_delta_log" / f"{2:020d}.checkpoint.parquet"
+    torn.write_bytes(b"PAR1 torn")
+    again = Lake(tmp_path, app_id="inbox:1")
+    assert again.written("t", TABLE) == 3
+    assert sum(f.rows for f in again.files("t", TABLE)) == 3
+    assert not torn.exists()

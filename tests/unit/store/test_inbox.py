@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from storekit import item
 
 from hauberk.errors import Busy, Conflict, StorageFull, Unsupported
-from hauberk.store.inbox import SqliteInbox
+from hauberk.store.inbox import SqliteInbox, _Append
 
 
 @pytest.fixture
@@ -130,3 +131,29 @@ def test_full_disk_stores_nothing_and_goes_on_later(tmp_path: Path) -> None:
         inbox.close()
     finally:
         subprocess.run(["umount", mount], check=True)
+
+
+def test_who_gave_up_does_not_stop_the_writer(inbox: SqliteInbox) -> None:
+    gone: Future[list[int | None]] = Future()
+    gone.cancel()
+    inbox._jobs.put(_Append([item(b"a", sequence=1)], gone))
+    assert inbox.submit([item(b"b", sequence=2)]).result(timeout=10) == [1]
+
+
+def test_it_says_why_it_takes_nothing(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "inbox.db", max_items=1)
+    assert inbox.wrong() == ""
+    inbox.append([item(b"a")])
+    assert "agents have to wait" in inbox.wrong()
+    inbox.trim(1)
+    assert inbox.wrong() == ""
+    inbox.close()
+
+
+def test_a_new_file_goes_on_behind_what_consumers_met(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "inbox.db")
+    inbox.start_after(50)
+    assert (inbox.last, inbox.append([item(b"a")])) == (50, [51])
+    inbox.start_after(50)
+    assert inbox.append([item(b"b", sequence=2)]) == [52]
+    inbox.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from functools import partial
 
 import apikit
@@ -139,3 +140,14 @@ def test_every_gives_each_row_once(stack, listing):
 )
 def test_plain(value, shown):
     assert query.plain(value) == shown
+
+
+@pytest.mark.parametrize("value", [2**63, b"\x91" * 2900])
+def test_a_cursor_that_no_store_takes_is_refused(value):
+    digest = query.digest_of("a")
+    if isinstance(value, bytes):
+        text = base64.urlsafe_b64encode(value + b"\xc0").decode().rstrip("=")
+    else:
+        text = query.encode_cursor(digest, value, "x")
+    with pytest.raises(BadInput):
+        query.decode_cursor(text, digest, (int, str))

@@ -103,11 +103,14 @@ class Gateway:
         *,
         held_bytes: int = 64 * 1024 * 1024,
         agent_rate: float = 2000.0,
+        beat_rate: float = 2.0,
         stranger_rate: float = 5.0,
     ) -> None:
-        """`agent_rate`, `stranger_rate`: requests per second of one agent, one address."""
+        """`agent_rate`, `beat_rate`, `stranger_rate`: per second of one agent, one address."""
         self._services, self._identities, self._ingest = services, identities, ingest
         self._agents = Rate(clock, per_s=agent_rate, burst=agent_rate * 2)
+        # A beat writes to the state; agents have one every few seconds.
+        self._beats = Rate(clock, per_s=beat_rate, burst=beat_rate * 30)
         self._strangers = Rate(clock, per_s=stranger_rate, burst=stranger_rate * 12)
         self._held = Held(held_bytes)
         # What strangers hold is apart: they cannot keep agents from delivering.
@@ -161,30 +164,31 @@ class Gateway:
     async def _enrol(self, scope: Scope, receive: Receive) -> bytes:
         self._strangers.take(_from(scope))
         request = await self._read(
-            scope, receive, EnrolRequest, limit=STRANGER_BODY, held=self._held_of_strangers
+            scope, receive, EnrolRequest, _from(scope), limit=STRANGER_BODY, strange=True
         )
         return _encode(await asyncio.to_thread(self._services.enrol, request))
 
     async def _rotate(self, scope: Scope, receive: Receive) -> bytes:
         peer = await self._peer(scope)
-        request = await self._read(scope, receive, RotateRequest)
+        request = await self._read(scope, receive, RotateRequest, peer.agent)
         return _encode(await asyncio.to_thread(self._services.rotate, peer, request))
 
     async def _beat(self, scope: Scope, receive: Receive) -> bytes:
         peer = await self._peer(scope)
-        beat = await self._read(scope, receive, Beat)
+        self._beats.take(peer.agent)
+        beat = await self._read(scope, receive, Beat, peer.agent)
         return _encode(await asyncio.to_thread(self._services.beat, peer, beat))
 
     async def _result(self, scope: Scope, receive: Receive) -> bytes:
         peer = await self._peer(scope)
-        result = await self._read(scope, receive, TaskResult)
+        result = await self._read(scope, receive, TaskResult, peer.agent)
         await asyncio.to_thread(self._services.result, peer, result)
         return b""
 
     async def _batch(self, scope: Scope, receive: Receive) -> bytes:
         peer = await self._peer(scope)
         size = _declared(scope, MAX_BODY)
-        with self._held.hold(size):
+        with self._held.hold(size, peer.agent):
             body = await _body(receive, MAX_BODY)
             return _encode(await self._ingest(peer, body))
 
@@ -201,11 +205,13 @@ class Gateway:
         scope: Scope,
         receive: Receive,
         kind: type[T],
+        key: str,
         *,
         limit: int = SMALL_BODY,
-        held: Held | None = None,
+        strange: bool = False,
     ) -> T:
-        with (held or self._held).hold(_declared(scope, limit)):
+        held = self._held_of_strangers if strange else self._held
+        with held.hold(_declared(scope, limit), key):
             body = await _body(receive, limit)
             try:
                 return msgspec.msgpack.decode(body, type=kind)

@@ -50,15 +50,27 @@ class Held:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._of: dict[str, int] = {}
         self.bytes = 0
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Reserve `size` bytes meanwhile. Raises Busy when that is too much."""
-        if self.bytes and self.bytes + size > self._limit:
+    def hold(self, size: int, key: str) -> Iterator[None]:
+        """Reserve `size` bytes for a peer meanwhile; one has at most a quarter of all.
+
+        Raises:
+            Busy: that is too much.
+        """
+        mine = self._of.get(key, 0)
+        if (self.bytes and self.bytes + size > self._limit) or (
+            mine and mine + size > self._limit // 4
+        ):
             raise Busy("the gateway holds too many requests at once: wait", retry_after=2.0)
         self.bytes += size
+        self._of[key] = mine + size
         try:
             yield
         finally:
             self.bytes -= size
+            self._of[key] -= size
+            if not self._of[key]:
+                del self._of[key]

@@ -74,6 +74,7 @@ class Identities:
         self._lookup, self._clock = lookup, clock
         self._ttl_ns = int(ttl_s * 1e9)
         self._known: OrderedDict[bytes, tuple[int, Peer]] = OrderedDict()
+        self._forgotten = 0
 
     def cached(self, der: bytes | None) -> Peer | None:
         """The peer when it was looked up within the TTL, without touching the database."""
@@ -89,13 +90,16 @@ class Identities:
             return hit
         agent, serial = read_certificate(der, now_ns=self._clock.wall_ns())
         self._known.pop(der or b"", None)
+        before = self._forgotten
         peer = self._lookup(agent, serial)
-        self._known[der or b""] = (self._clock.mono_ns(), peer)
+        if before == self._forgotten:  # else it may have been revoked meanwhile
+            self._known[der or b""] = (self._clock.mono_ns(), peer)
         while len(self._known) > _MAX:
             self._known.popitem(last=False)
         return peer
 
     def forget(self, agent: str) -> None:
         """Look this agent up anew (revoked, cloned, rotated)."""
+        self._forgotten += 1
         for der in [d for d, (_, peer) in list(self._known.items()) if peer.agent == agent]:
             self._known.pop(der, None)

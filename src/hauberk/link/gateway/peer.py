@@ -13,6 +13,8 @@ PEER = "hauberk.peer"
 
 # Several times what one read gives, since a read may hold the head and much of the body.
 MAX_HEAD = 1024 * 1024
+# A request's head, and then its body, must be whole within these; the gateway answers sooner.
+HEAD_S, BODY_S = 20.0, 90.0
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: `identity.read_certificate` checks the times, and answers.
 _NO_CHECK_TIME = 0x200000
 
@@ -22,16 +24,25 @@ class PeerProtocol(HttpToolsProtocol):
 
     _der: bytes | None = None
     _head = 0  # bytes of the request's head so far, -1 in the body
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once per connection."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         self._der = None if tls is None else tls.getpeercert(True)  # noqa: FBT003
+        self._expect(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is expected any more."""
+        self._expect(None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """End a connection whose request head never ends: the parser would keep all of it."""
         if self._head >= 0:
+            if self._deadline is None:
+                self._expect(HEAD_S)
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self.transport.abort()
@@ -41,11 +52,13 @@ class PeerProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._head = -1
+        self._expect(BODY_S)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The next head may come."""
         self._head = 0
+        self._expect(None)
         super().on_message_complete()
 
     def shutdown(self) -> None:
@@ -58,8 +71,17 @@ class PeerProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Put it into the scope of each request."""
+        self._expect(HEAD_S)
         super().on_message_begin()
         self.scope["extensions"] = {PEER: self._der}  # type: ignore[dict-item]
+
+    def _expect(self, seconds: float | None) -> None:
+        """End the connection unless what is awaited comes in time: a slow peer costs a place."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = (
+            None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
+        )
 
 
 def server_context(

@@ -163,8 +163,8 @@ def test_strangers_cannot_take_the_room_of_agents(wired: Wired) -> None:
     too_long = [(b"content-length", b"65537")]
     assert wired.refused("POST", "/v1/enrol", headers=too_long) == (413, "drop")
     with contextlib.ExitStack() as stack:
-        for _ in range(64):
-            stack.enter_context(wired.gateway._held_of_strangers.hold(65536))
+        for n in range(64):
+            stack.enter_context(wired.gateway._held_of_strangers.hold(65536, str(n)))
         assert wired.refused("POST", "/v1/enrol", b"x") == (429, "later")
         assert (
             wired.call("POST", "/v1/beat", msgspec.msgpack.encode(beat()), der=wired.der)[0] == 200
@@ -223,3 +223,12 @@ def test_a_body_that_never_ends_is_given_up(wired: Wired, monkeypatch: pytest.Mo
 def test_answers(error: HauberkError, answer: tuple[int, str]) -> None:
     assert answer_to(error) == answer
     assert Peer.__slots__
+
+
+def test_beats_are_slowed_down_per_agent(wired: Wired) -> None:
+    body = msgspec.msgpack.encode(beat())
+    for _ in range(60):
+        assert wired.call("POST", "/v1/beat", body, der=wired.der)[0] == 200
+    assert wired.refused("POST", "/v1/beat", body, der=wired.der) == (429, "later")
+    wired.kit.clock.forward(1)
+    assert wired.call("POST", "/v1/beat", body, der=wired.der)[0] == 200

@@ -25,13 +25,24 @@ def test_bucket_empties_and_refills_per_key() -> None:
 
 def test_held_bytes_are_bounded_and_given_back() -> None:
     held = Held(100)
-    with held.hold(80), pytest.raises(Busy), held.hold(30):
+    with held.hold(80, "a"), pytest.raises(Busy), held.hold(30, "b"):
         pass
-    with held.hold(30):
+    with held.hold(30, "a"):
         assert held.bytes == 30
     assert held.bytes == 0
-    with held.hold(500):  # one alone always fits
+    with held.hold(500, "a"):  # one alone always fits
         assert held.bytes == 500
+
+
+def test_one_peer_holds_a_quarter_at_most() -> None:
+    held = Held(100)
+    with held.hold(20, "a"), held.hold(5, "a"), held.hold(20, "b"):
+        with pytest.raises(Busy), held.hold(1, "a"):
+            pass
+        with held.hold(5, "b"):
+            assert held.bytes == 50
+    with held.hold(25, "a"):
+        assert held.bytes == 25
 
 
 @pytest.mark.parametrize(

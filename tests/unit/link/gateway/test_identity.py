@@ -6,7 +6,7 @@ import pytest
 from storekit import DAY_NS, Kit
 
 from hauberk.errors import Forbidden, Unauthenticated
-from hauberk.link.gateway.identity import Identities, read_certificate
+from hauberk.link.gateway.identity import Identities, Peer, read_certificate
 from hauberk.store.keys import certificate_of
 
 
@@ -64,3 +64,16 @@ def test_forgotten_agents_are_refused_at_once(kit: Kit) -> None:
     kit.agents.revoke("default", peer.agent)
     with pytest.raises(Forbidden, match="revoked"):
         known.of(der_of(reply.certificate))
+
+
+def test_what_is_forgotten_during_a_lookup_is_not_kept(kit: Kit) -> None:
+    _, reply, peer = kit.enrol()
+    der = ssl.PEM_cert_to_DER_cert(reply.certificate.decode())
+
+    def lookup(agent: str, serial: str) -> Peer:
+        identities.forget(agent)  # revoked while the answer was on its way
+        return peer
+
+    identities = Identities(lookup, kit.clock)
+    assert identities.of(der) == peer
+    assert identities.cached(der) is None

@@ -11,6 +11,7 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from storekit import Kit
 
+from hauberk.link.gateway import peer as peer_module
 from hauberk.link.gateway.peer import MAX_HEAD, PEER, PeerProtocol, server_context
 from hauberk.server.listen import bind, listener, serve
 from hauberk.store.keys import Keys
@@ -128,3 +129,55 @@ def test_certificate_of_another_ca_is_refused_by_tls(kit: Kit, tmp_path: Path) -
     pem, _, _ = foreign.agent_certificate(key.public_key(), peer.agent, now_ns=kit.clock.wall)
     with pytest.raises(httpx.TransportError):
         ask(kit, tmp_path, (pem, pem_of(key)))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET / HTTP/1.1\r\nx: y\r\n", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nx"],
+)
+def test_a_peer_that_goes_silent_loses_its_place(said: bytes, monkeypatch) -> None:
+    monkeypatch.setattr(peer_module, "HEAD_S", 0.05)
+    monkeypatch.setattr(peer_module, "BODY_S", 0.05)
+
+    async def wait(scope, receive, send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def run() -> bytes:
+        sock = bind("127.0.0.1", 0, option="listen")
+        server = listener(wait, None)
+        tasks = await serve([(server, sock)])
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(said)
+        try:
+            return await asyncio.wait_for(reader.read(), 10)
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+            server.should_exit = True
+            await asyncio.gather(*tasks)
+
+    assert asyncio.run(run()) == b""
+
+
+def test_an_answer_may_take_longer_than_its_request(monkeypatch) -> None:
+    monkeypatch.setattr(peer_module, "HEAD_S", 0.3)
+    monkeypatch.setattr(peer_module, "BODY_S", 0.3)
+
+    async def slow(scope, receive, send) -> None:
+        await asyncio.sleep(0.6)
+        await echo(scope, receive, send)
+
+    async def run() -> list[int]:
+        sock = bind("127.0.0.1", 0, option="listen")
+        server = listener(slow, None)
+        tasks = await serve([(server, sock)])
+        async with httpx.AsyncClient() as http:
+            url = f"http://127.0.0.1:{sock.getsockname()[1]}/"
+            answers = [(await http.get(url)).status_code for _ in range(2)]
+        server.should_exit = True
+        await asyncio.gather(*tasks)
+        return answers
+
+    assert asyncio.run(run()) == [200, 200]
