@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Any
 
-import msgspec
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import OperationalError
 
 from hauberk import errors
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.view import Failure
 from hauberk.store.database import translate
 
@@ -40,6 +41,7 @@ _HTTP_CODES = {
     413: "too_large",
     415: "not_json",
 }
+_DECODER = "litestar.serialization"
 JsonResponse = Response[Failure]
 AnyRequest = Request[Any, Any, Any]
 
@@ -72,8 +74,11 @@ def on_http(_request: AnyRequest, error: HTTPException) -> JsonResponse:
     return answer(status, code, message, field=field, headers=headers)
 
 
-def on_decode(_request: AnyRequest, error: msgspec.DecodeError) -> JsonResponse:
-    """A body that is not JSON of the right form."""
+def on_decode(request: AnyRequest, error: Exception) -> JsonResponse:
+    """A body that is not JSON of the right form, not UTF-8, or nested without end."""
+    frames = traceback.walk_tb(error.__traceback__)
+    if not any(f.f_globals.get("__name__", "").startswith(_DECODER) for f, _ in frames):
+        return on_unexpected(request, error)
     return answer(400, "bad_input", f"the body cannot be read: {error}")
 
 
@@ -111,7 +116,7 @@ def answer(
 HANDLERS: dict[int | type[Exception], Any] = {
     errors.HauberkError: on_hauberk,
     HTTPException: on_http,
-    msgspec.DecodeError: on_decode,
+    **dict.fromkeys(UNDECODABLE, on_decode),
     OperationalError: on_database,
     Exception: on_unexpected,
 }

@@ -112,17 +112,6 @@ def parse(text: str) -> Filter | None:
     return tree
 
 
-def fields(tree: Filter | None) -> set[str]:
-    """Every field that the filter names."""
-    if tree is None:
-        return set()
-    if isinstance(tree, Compare | In | IsNull):
-        return {tree.field}
-    if isinstance(tree, Not):
-        return fields(tree.item)
-    return set().union(*(fields(item) for item in tree.items))
-
-
 def _tokens(text: str) -> list[_Token]:
     tokens: list[_Token] = []
     pos = 0

@@ -47,8 +47,6 @@ from hauberk.store.tables import agent, collection, ledger, role, workload
 _S, MS = 1_000_000_000, 1_000_000
 LATE_S, OFFLINE_S = 30, 180
 MAX_LEDGER = 5000
-MIN_TTL_S, MAX_TTL_S = 60, 30 * 86_400
-MIN_EVERY_S, MAX_EVERY_S = 10, 7 * 86_400
 
 
 def workloads(

@@ -56,3 +56,26 @@ def test_statuses(error, status, code, caplog):
         assert answer.headers["retry-after"] == str(round(error.retry_after))
     if isinstance(error, errors.BadInput):
         assert answer.json()["field"] == error.source
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"name":' + b"[" * 100_000, b'{"x":' + b"[" * 100_000, b"\xff", b'{"name":"\xff"}']
+)
+def test_bodies_that_cannot_be_decoded_are_the_callers_fault(stack, body, caplog):
+    json = {"Content-Type": "application/json"}
+    with stack.client() as client:
+        answer = client.post("/api/v1/session", content=body, headers=json)
+    assert (answer.status_code, answer.json()["code"]) in [(400, "bad_input"), (400, "bad_request")]
+    assert not caplog.records
+
+
+def test_text_that_we_cannot_decode_is_our_fault(caplog):
+    @get("/", sync_to_thread=False)
+    def fail() -> None:
+        b"\xff".decode()
+
+    caplog.set_level(logging.CRITICAL)
+    with create_test_client(
+        [fail], exception_handlers=HANDLERS, raise_server_exceptions=False
+    ) as client:
+        assert client.get("/").status_code == 500

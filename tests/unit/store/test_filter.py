@@ -14,7 +14,6 @@ from hauberk.store.filter import (
     IsNull,
     Not,
     Or,
-    fields,
     parse,
 )
 
@@ -89,11 +88,6 @@ def test_what_is_refused(text, hint):
     with pytest.raises(BadFilter, match=None) as caught:
         parse(text)
     assert hint in str(caught.value)
-
-
-def test_fields():
-    assert fields(parse("a = 1 and (b in (2) or not c is null)")) == {"a", "b", "c"}
-    assert fields(None) == set()
 
 
 @given(st.text(alphabet='ab=!<>~()"\\, not in is null 1.', max_size=60))

@@ -8,7 +8,7 @@ from storekit import DAY_NS, NOW_NS, TABLE, Kit, rows
 from hauberk.store.database import read, write
 from hauberk.store.jobs import Jobs
 from hauberk.store.lake import Lake
-from hauberk.store.tables import asset, asset_change, job, session
+from hauberk.store.tables import asset, asset_change, job, session, task
 from hauberk.store.upkeep import Keep, expired, jobs
 
 
@@ -71,3 +71,13 @@ def test_a_jump_of_years_deletes_nothing_at_once(kit: Kit, tmp_path: Path) -> No
     with read(kit.engine) as db:
         said = db.execute(select(job.c.message).where(job.c.id == "retain")).scalar_one()
     assert "2000 days ahead" in said
+
+
+def test_old_tasks_go(kit: Kit) -> None:
+    with write(kit.engine) as db:
+        for name, ends in (("old", NOW_NS - 91 * DAY_NS), ("new", NOW_NS)):
+            values = {"id": name, "sequence": 1, "signed": b"", "created_ns": 1}
+            db.execute(insert(task).values(not_after_ns=ends, **values))
+    assert expired(kit.engine, NOW_NS, Keep()) == 1
+    with read(kit.engine) as db:
+        assert db.execute(select(task.c.id)).scalars().all() == ["new"]
