@@ -49,6 +49,7 @@ class Segment:
         """Use `create` or `open`."""
         self.path, self.lane, self.ordinal, self.boot = path, lane, ordinal, boot
         self.size = _START
+        self.cut_bytes = 0
         self.pending = 0
         self.rows = 0
         self.last_sequence = 0
@@ -169,6 +170,7 @@ class Segment:
                     self._head = self.size + _HEAD.size + length
             self.size += _HEAD.size + length
         if self.size < end:
+            self.cut_bytes = end - self.size
             os.ftruncate(self._descriptor, self.size)
 
     def _records(self, end: int) -> Iterator[tuple[int, int, int, int, int]]:

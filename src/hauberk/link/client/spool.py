@@ -95,6 +95,7 @@ class Spool:
         self._loss_file = os.open(folder / "losses", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._sequence = self._read_sequence()
         self._read_losses()
+        self._tell_damage()
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -312,6 +313,15 @@ class Spool:
             _log.error("spool: the count of losses is damaged: %s", error)
             self._losses = Losses(events=1, reason="the count of former losses was damaged")
         self.dropped_rows = self._losses.events + self._losses.inventory
+
+    def _tell_damage(self) -> None:
+        """What was cut off when the files were opened: an unknown number of rows, so one a file."""
+        now = self._clock.wall_ns()
+        for lane, segments in self._lanes.items():
+            for segment in [s for s in segments if s.cut_bytes]:
+                _log.error("spool: %s: %d damaged bytes cut off", segment.path, segment.cut_bytes)
+                since = segment.last_wall_ns or now
+                self._lose(lane, 1, min(since, now), now, "spool file damaged, rows uncounted")
 
     def _complain(self, what: str) -> None:
         """Log, but not for every batch: the log may lie on the same full disk."""

@@ -327,6 +327,24 @@ def test_kill_9_under_load_loses_nothing_doubles_nothing_repeats_no_sequence(tmp
     assert all(len(sequences) == 1 for sequences in by_name.values())
 
 
+def test_damage_in_the_middle_is_never_silent(make, tmp_path):
+    spool = make()
+    for number in range(9):
+        spool.append("e", f"batch {number}".encode(), 50)
+    spool.close()
+    (path,) = (tmp_path / "spool").glob("*-e.seg")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"batch 3")] ^= 1
+    path.write_bytes(raw)
+    again = make()
+    assert again.depth == 3
+    losses = again.take_losses()
+    assert (losses.events, losses.reason) == (1, "spool file damaged, rows uncounted")
+    again.losses_told(losses)
+    again.close()
+    assert make().take_losses() is None
+
+
 class SpoolModel(RuleBasedStateMachine):
     """Any order of calls, restarts and torn tails against a list."""
 
@@ -336,6 +354,7 @@ class SpoolModel(RuleBasedStateMachine):
         self.boots = 1
         self.waiting = []
         self.used = set()
+        self.damaged = 0
         self.open()
 
     def open(self):
@@ -372,12 +391,14 @@ class SpoolModel(RuleBasedStateMachine):
         newest = sorted(self.folder.glob("*.seg"))[-1:]
         for path in newest:
             path.write_bytes(path.read_bytes() + torn)
+            self.damaged += bool(torn)
         self.open()
 
     @invariant()
     def counts_agree(self):
         assert self.spool.depth == len(self.waiting)
-        assert self.spool.take_losses() is None
+        losses = self.spool.take_losses()
+        assert (losses.events + losses.inventory if losses else 0) == self.damaged
 
 
 TestSpoolModel = SpoolModel.TestCase
