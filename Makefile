@@ -48,7 +48,7 @@ console: ## build the console into the package
 	$(BIN)/python hatch_build.py --console
 
 wheel: ## one installable wheel in dist/
-	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist .
 
 docs: ## redraw the generated documentation
 	$(BIN)/python -m tools.draw

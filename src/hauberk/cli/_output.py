@@ -17,6 +17,7 @@ from hauberk.schema.text import display
 
 Format = Literal["table", "json", "ndjson", "csv"]
 Output = Annotated[Format, Parameter(name=["--output", "-o"], help="table, json, ndjson or csv")]
+_WALL_NS = 10**17
 # A spreadsheet runs cells that begin so as formulas.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -105,9 +106,18 @@ def _table(rows: list[Mapping[str, Any]], columns: Sequence[tuple[str, str]], em
     for _, heading in columns:
         table.add_column(Text(heading), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(row.get(name))) for name, _ in columns))
+        table.add_row(*(Text(_shown(name, row.get(name))) for name, _ in columns))
     wide = None if sys.stdout.isatty() else 240
     Console(width=wide).print(table)
+
+
+def _shown(name: str, value: Any) -> str:
+    # Wall-clock columns are called *_ns; a time since boot has far fewer digits.
+    if name.endswith("_ns") and isinstance(value, int | str) and str(value).isdigit():
+        moment = int(value)
+        if moment >= _WALL_NS:
+            return when(moment // 1_000_000)
+    return _cell(value)
 
 
 def _cell(value: Any) -> str:

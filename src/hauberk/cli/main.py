@@ -37,6 +37,15 @@ def main() -> None:
         code = build()(sys.argv[1:], exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(USAGE)
+    except ImportError as error:
+        missing = _missing(error)
+        if missing is None:
+            raise
+        print(
+            f"hauberk: this installation lacks {missing}: pip install 'hauberk[server]'",
+            file=sys.stderr,
+        )
+        sys.exit(INCOMPLETE)
     except HauberkError as error:
         print(f"hauberk: {error}", file=sys.stderr)
         sys.exit(INCOMPLETE)
@@ -47,6 +56,15 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """The library whose absence is at the root of `error`; None when it is a part of ours."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return None if error.name.startswith("hauberk") else error.name
+        error = error.__cause__
+    return None
 
 
 def _summary(source: Path) -> str:

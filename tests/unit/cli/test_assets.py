@@ -69,3 +69,12 @@ def test_changes_since(hauberk, home):
 def test_counts_of_one_workload(hauberk, home):
     rows = json.loads(hauberk("assets", "--workload", home, "-o", "json").out)
     assert [r["subclass"] for r in rows] == ["access.group"]
+
+
+def test_wall_clock_columns_are_shown_as_times(hauberk, stack, home):
+    at = 1_747_699_200_000_000_000
+    stack.asset("default", home, "software.os_package", "p", name="p", installed_ns=at)
+    stack.collected("default", home, "software.os_package")
+    table = hauberk("assets", "software.os_package").out
+    assert "2025-05-2" in table
+    assert str(at) not in table

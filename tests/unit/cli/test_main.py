@@ -57,3 +57,13 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
+
+
+def test_a_missing_extra_is_named():
+    code = (
+        "import sys; sys.modules['uvloop'] = None; sys.argv = ['hauberk', 'server'];"
+        "from hauberk.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "lacks uvloop: pip install 'hauberk[server]'" in done.stderr
