@@ -138,7 +138,7 @@ class LakeConsumer:
         group.columns = wider
         group.parts.append((item, rows))
         self._rows += rows.num_rows
-        self._bytes += rows.nbytes
+        self._bytes += rows.get_total_buffer_size()
 
 
 def _stamped(parts: list[tuple[InboxItem, Any]]) -> Any:
