@@ -392,7 +392,8 @@ def test_overview_says_not_assessed_where_nothing_looked(
     assert full["changes_24h"] == {"added": 1, "changed": 0, "removed": 0}
     assert full["events_24h"] == {"blind_time": 1}
     assert full["blind"][0]["fields"]["lost"] == 7
-    assert (full["roles"], full["tiers"]) == ({"nginx": 1}, {"B": 1})
+    assert full["roles"] == [{"role": "nginx", "title": ["nginx", "nginx"], "workloads": 1}]
+    assert full["tiers"] == {"B": 1}
     subs = {
         s["id"]: (s["state"], s["rows"])
         for c in client.get("/api/v1/taxonomy").json()

@@ -878,9 +878,7 @@ export interface components {
                 [key: string]: number;
             } | null;
             blind: components["schemas"]["EventRow"][];
-            roles: {
-                [key: string]: number;
-            };
+            roles: components["schemas"]["RoleCount"][];
             risks: number | null;
             incidents: number | null;
             /** @default false */
@@ -963,6 +961,16 @@ export interface components {
             spool_dropped: number;
             background_grant_pct: number;
             event_grant_pct: number;
+        };
+        /** RoleCount */
+        RoleCount: {
+            role: string;
+            /** @description English, Chinese */
+            title: [
+                string,
+                string
+            ];
+            workloads: number;
         };
         /** RoleView */
         RoleView: {

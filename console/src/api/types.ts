@@ -21,6 +21,7 @@ export type LedgerEntry = Schemas["LedgerEntry"];
 export type Me = Schemas["Me"];
 export type Notice = Schemas["Notice"];
 export type Overview = Schemas["Overview"];
+export type RoleCount = Schemas["RoleCount"];
 export type Schedule = Schemas["Schedule"];
 export type SubclassState = Schemas["SubclassState"];
 export type SystemView = Schemas["SystemView"];

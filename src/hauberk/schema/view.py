@@ -375,6 +375,14 @@ class Health(View, frozen=True, kw_only=True):
     parts: list[PartHealth] = []
 
 
+class RoleCount(View, frozen=True, kw_only=True):
+    """On how many workloads a role was recognised."""
+
+    role: str
+    title: Title
+    workloads: int
+
+
 class Overview(View, frozen=True, kw_only=True):
     """What exists today; whatever has no engine yet is None: "not assessed"."""
 
@@ -385,7 +393,7 @@ class Overview(View, frozen=True, kw_only=True):
     changes_24h: dict[str, int] | None
     events_24h: dict[str, int] | None
     blind: list[EventRow]
-    roles: dict[str, int]
+    roles: list[RoleCount]
     risks: int | None = None
     incidents: int | None = None
     first_run: bool = False

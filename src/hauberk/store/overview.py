@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, func, select
 
-from hauberk.schema.view import Overview
+from hauberk.schema.taxonomy import Title
+from hauberk.schema.view import Overview, RoleCount
 from hauberk.store import fleet, inventory, query
 from hauberk.store.database import read
 from hauberk.store.lake_query import LakeQuery, Search
@@ -33,7 +34,10 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
             .group_by(tier)
         ).all()
         roles = db.execute(
-            select(role.c.role, func.count()).where(role.c.tenant == tenant).group_by(role.c.role)
+            select(role.c.role, func.max(role.c.title_en), func.max(role.c.title_zh), func.count())
+            .where(role.c.tenant == tenant)
+            .group_by(role.c.role)
+            .order_by(func.count().desc(), role.c.role)
         ).all()
         looked = db.execute(
             select(func.max(collection.c.received_ns)).where(collection.c.tenant == tenant)
@@ -65,7 +69,10 @@ def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overv
         changes_24h=changes if _since(looked, since_ms) or any(changes.values()) else None,
         events_24h=events if _since(heard, since_ms) or any((events or {}).values()) else None,
         blind=blind.items,
-        roles=query.counted(roles),
+        roles=[
+            RoleCount(role=name, title=Title(en, zh), workloads=number)
+            for name, en, zh, number in roles
+        ],
         first_run=machines == 0,
     )
 

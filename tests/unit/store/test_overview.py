@@ -39,7 +39,7 @@ def test_counts_are_the_tenants_own_and_of_the_last_day(stack):
     assert found.changes_24h == {"added": 1, "changed": 0, "removed": 0}
     assert found.events_24h == {"process_activity": 3, "blind_time": 1}
     assert [b.fields["lost"] for b in found.blind] == [5]
-    assert found.roles == {"nginx": 1}
+    assert [(r.role, r.title.zh, r.workloads) for r in found.roles] == [("nginx", "nginx", 1)]
 
 
 def test_a_day_without_reports_is_not_zero(stack):

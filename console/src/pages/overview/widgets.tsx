@@ -1,6 +1,7 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import type { EventRow } from "@/api/types";
+import type { EventRow, RoleCount } from "@/api/types";
+import { usePrefs } from "@/app/prefs";
 import { quote } from "@/lib/filter";
 import { count } from "@/lib/format";
 import { stamp } from "@/lib/time";
@@ -8,6 +9,7 @@ import { link } from "@/lib/url";
 import { ShareBar, type Share } from "@/ui/Bars";
 import { Empty } from "@/ui/States";
 import { Text } from "@/ui/Text";
+import { titleOf } from "@/ui/Value";
 
 const AGENT_TONE: Record<string, Share["tone"]> = {
   online: "good",
@@ -75,10 +77,10 @@ export function BlindTime({ rows, watched }: { rows: EventRow[]; watched: boolea
   );
 }
 
-export function Roles({ roles, looked }: { roles: Record<string, number>; looked: boolean }) {
+export function Roles({ roles, looked }: { roles: readonly RoleCount[]; looked: boolean }) {
   const { t } = useTranslation();
-  const list = Object.entries(roles).sort((a, b) => b[1] - a[1]);
-  if (!list.length) {
+  const { language } = usePrefs();
+  if (!roles.length) {
     return (
       <Empty unlit={!looked} title={t(looked ? "overview.noRoles" : "overview.rolesUnknown")}>
         {t("overview.noRolesText")}
@@ -87,10 +89,10 @@ export function Roles({ roles, looked }: { roles: Record<string, number>; looked
   }
   return (
     <ul className="roles">
-      {list.map(([role, number]) => (
+      {roles.map(({ role, title, workloads }) => (
         <li key={role}>
           <Link className="chip" to={link("/workloads", { q: `role = ${quote(role, "list")}` })}>
-            <Text value={role} /> <b>{count(number)}</b>
+            <Text value={titleOf(title, language)} /> <b>{count(workloads)}</b>
           </Link>
         </li>
       ))}
