@@ -33,6 +33,7 @@ from hauberk.schema.link import (
 
 REFUSED_PAUSE_S = 10.0
 _NS = 1_000_000_000
+RENEWED_NS = 6 * 3600 * _NS
 _log = logging.getLogger(__name__)
 
 
@@ -178,6 +179,7 @@ class LinkLoop:
             self._hooks.resync()
         if reply.rotate:
             self._rotate_asked = True
+            self._rotate_ns = 0
         if reply.desired is not None:
             try:
                 if self._desired.accept(reply.desired):
@@ -220,6 +222,8 @@ class LinkLoop:
             _log.error("link: certificate not renewed: %s", error)
         else:
             self._rotate_asked = False
+            # A wall clock that runs ahead says "due" at once again: let real time pass first.
+            self._rotate_ns = self._clock.mono_ns() + RENEWED_NS
             _log.info("link: certificate renewed")
 
     def _refused_turn(self) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 from cyclopts import App
 
 from hauberk.cli import _data
+from hauberk.host.clock import SystemClock
 from hauberk.server import main as server_main
 from hauberk.server import settings as server_settings
-from hauberk.server.clock import SystemClock
 from hauberk.server.stores import Stores
 from hauberk.store.access import ensure_admin
 

@@ -24,11 +24,11 @@ from hauberk import __version__
 from hauberk.api.app import create
 from hauberk.api.context import Context, ServerFacts
 from hauberk.errors import Conflict, StorageFull
+from hauberk.host.clock import SystemClock
 from hauberk.link.gateway.app import Gateway
 from hauberk.link.gateway.identity import Identities
 from hauberk.schema.view import Notice
 from hauberk.server import listen, names, privileges
-from hauberk.server.clock import SystemClock
 from hauberk.server.metrics import register
 from hauberk.server.services import GatewayServices
 from hauberk.server.settings import Settings, address_of

@@ -77,7 +77,7 @@ def calls():
 @pytest.fixture
 def other():
     """Set `identity` to what lies on disk."""
-    return {"identity": None, "rotate": None}
+    return {"identity": None, "rotate": None, "due_ns": 2**63}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def loop(me, spool, server, tmp_path, clock, ledger, calls, other):
         calls.append("rotate")
         if isinstance(other["rotate"], Exception):
             raise other["rotate"]
-        return msgspec.structs.replace(identity, key=NEW_KEY, due_ns=2**63)
+        return msgspec.structs.replace(identity, key=NEW_KEY, due_ns=other["due_ns"])
 
     hooks = Hooks(
         beat=lambda entries, version: (len(entries), version),
@@ -262,6 +262,16 @@ def test_a_failed_rotation_is_tried_again_later(loop, clock, calls, other, me):
     other["rotate"] = None
     run(loop, clock, 130)
     assert 3 <= calls.count("rotate") <= 4
+
+
+def test_a_clock_that_runs_ahead_does_not_renew_all_the_time(loop, clock, calls, me, server, other):
+    other["due_ns"] = 0  # due again as soon as it is renewed
+    loop.identity = msgspec.structs.replace(me, due_ns=0)
+    run(loop, clock, 1800)
+    assert calls.count("rotate") == 1
+    server.reply = BeatReply(rotate=True)
+    run(loop, clock, 20)
+    assert calls.count("rotate") > 1
 
 
 def test_an_expired_certificate_is_named_and_enrolling_anew_mends_it(
