@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from hauberk.errors import Conflict, Permanent
 from hauberk.link.gateway.peer import PeerProtocol
 
 BACKLOG = 1024
+RESERVED_FILES = 512
+LEAST_CONNECTIONS = 64
 GRACE_S = 3
 
 
@@ -75,8 +78,27 @@ class Listener(uvicorn.Server):
         yield
 
 
-def listener(app: Any, context: ssl.SSLContext | None, *, lifespan: bool = False) -> Listener:
-    """A server for `app`; a client certificate reaches it in the scope."""
+def connections() -> int:
+    """Connections that one listener may hold: the stores need descriptors too.
+
+    Raises this process's soft limit of descriptors to its hard one first.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(LEAST_CONNECTIONS, (hard - RESERVED_FILES) // 3)
+
+
+def listener(
+    app: Any,
+    context: ssl.SSLContext | None,
+    *,
+    limit: int | None = None,
+    lifespan: bool = False,
+) -> Listener:
+    """A server for `app`; a client certificate reaches it in the scope.
+
+    Connections beyond `limit` are answered 503 and closed.
+    """
     config = uvicorn.Config(
         app,
         http=PeerProtocol,
@@ -90,6 +112,7 @@ def listener(app: Any, context: ssl.SSLContext | None, *, lifespan: bool = False
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
+        limit_concurrency=limit,
     )
     config.load()
     config.ssl = context

@@ -98,10 +98,14 @@ class Server:
         local = listen.bind_local(self.settings.socket)
         remote, here = create(context), create(context, local=True)
         self._apps = [remote, here]
+        limit = listen.connections()
         pairs = [
-            (listen.listener(remote, self.tls.console, lifespan=True), self._sockets[0]),
-            (listen.listener(gateway, self.tls.gateway), self._sockets[1]),
-            (listen.listener(here, None, lifespan=True), local),
+            (
+                listen.listener(remote, self.tls.console, limit=limit, lifespan=True),
+                self._sockets[0],
+            ),
+            (listen.listener(gateway, self.tls.gateway, limit=limit), self._sockets[1]),
+            (listen.listener(here, None, limit=limit, lifespan=True), local),
         ]
         self._listeners = [server for server, _ in pairs]
         tasks = await listen.serve(pairs)

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 
 import httpx
 import pytest
 
 from hauberk.errors import Conflict, Permanent
-from hauberk.server.listen import bind, bind_local, listener, serve
+from hauberk.server.listen import (
+    RESERVED_FILES,
+    bind,
+    bind_local,
+    connections,
+    listener,
+    serve,
+)
 
 
 async def hello(scope, receive, send) -> None:
@@ -43,3 +51,36 @@ def test_local_socket_is_private_and_serves(tmp_path: Path) -> None:
         return answer.content
 
     assert asyncio.run(run()) == b"hello"
+
+
+def test_connections_over_the_limit_are_answered_and_closed(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    sock = bind_local(path)
+
+    async def run() -> list[int]:
+        server = listener(hello, None, limit=2)
+        tasks = await serve([(server, sock)])
+        statuses = []
+        held = [await asyncio.open_unix_connection(str(path)) for _ in range(3)]
+        for reader, writer in reversed(held):
+            writer.write(b"GET / HTTP/1.1\r\nHost: local\r\n\r\n")
+            statuses.append(int((await reader.readline()).split()[1]))
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.sleep(0.05)
+        server.should_exit = True
+        await asyncio.gather(*tasks)
+        return statuses
+
+    assert asyncio.run(run()) == [503, 503, 200]
+
+
+def test_the_stores_keep_descriptors_of_their_own() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        limit = connections()
+        assert 3 * limit + RESERVED_FILES <= max(before[1], 3 * 64 + RESERVED_FILES)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
