@@ -158,12 +158,15 @@ def _freshness(client: Client, overview: Overview) -> Iterator[Finding]:
     subs = [s for c in overview.assets for s in c.subclasses]
     looked = [s for s in subs if s.state in ("assessed", "partial")]
     missing = [title(s.title) for s in subs if s.state == "not_collected"]
-    waiting = [title(s.title) for s in subs if s.state in ("not_assessed", "error")]
+    waiting = [title(s.title) for s in subs if s.state == "not_assessed"]
+    failed = [title(s.title) for s in subs if s.state == "error"]
     yield Finding(
         "assets",
         "ok" if looked else "warning",
         f"{len(looked)} of {len(subs)} subclasses looked at",
     )
+    if failed:
+        yield Finding("assets", "warning", f"could not be looked at: {', '.join(failed)}")
     if waiting:
         yield Finding("assets", "warning", f"not assessed: {', '.join(waiting)}")
     if missing:
@@ -182,7 +185,8 @@ def _problems(client: Client) -> Iterator[Finding]:
 
 def _first(c: CollectionView) -> str:
     more = f" (and {len(c.problems) - 1} more)" if len(c.problems) > 1 else ""
-    return f"{c.outcome}: {c.problems[0].where}: {c.problems[0].what}{more}"
+    where, what = c.problems[0].where, c.problems[0].what
+    return f"{c.outcome}: {what if what.startswith(where) else f'{where}: {what}'}{more}"
 
 
 def _unprotected(overview: Overview) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from hauberk.agent import lifecycle
 from hauberk.agent import settings as agent_settings
 from hauberk.cli import _data, _process
 from hauberk.cli._client import Client
-from hauberk.cli._output import when
+from hauberk.cli._output import title, when
 from hauberk.errors import BadInput, Permanent, Unreachable
 from hauberk.schema.view import (
     AgentView,
@@ -186,9 +186,10 @@ def _await_inventory(client: Client, began: float) -> None:
     deadline = time.monotonic() + _INVENTORY_S
     while time.monotonic() < deadline:
         overview = client.get("/overview", Overview)
-        looked = [s for c in overview.assets for s in c.subclasses if s.workloads]
-        wanted = [s for c in overview.assets for s in c.subclasses if s.state != "not_collected"]
-        if wanted and len(looked) == len(wanted):
+        subs = [s for c in overview.assets for s in c.subclasses if s.state != "not_collected"]
+        looked = [s for s in subs if s.workloads]
+        failed = [s for s in subs if s.state == "error" and not s.workloads]
+        if subs and len(looked) + len(failed) == len(subs):
             rows = sum(s.rows or 0 for s in looked)
             agents = list(client.pages("/agents", AgentView))
             tier = next((a.sensor.tier for a in agents if a.sensor), "none")
@@ -196,6 +197,9 @@ def _await_inventory(client: Client, began: float) -> None:
                 f"first inventory: {rows} assets of {len(looked)} subclasses, sensor tier {tier}, "
                 f"{time.monotonic() - began:.1f} s after the start"
             )
+            if failed:
+                names = ", ".join(title(s.title) for s in failed)
+                print(f"could not be looked at: {names} (`hauberk doctor` says why)")
             return
         time.sleep(0.5)
     print("warning: the first inventory is not complete yet: `hauberk doctor` says what is missing")
