@@ -10,6 +10,7 @@ from typing import Any
 from hauberk.api.context import Context, Identity
 from hauberk.errors import HauberkError
 from hauberk.store import audit
+from hauberk.store.database import write
 
 
 @dataclass(slots=True)
@@ -24,16 +25,20 @@ class Entry:
 def audited(
     ctx: Context, who: Identity, action: str, target: str = "", **detail: Any
 ) -> Iterator[Entry]:
-    """Write one entry when the block ends: "outcome" is done, or refused with the reason."""
+    """Write one entry when the block ends: "outcome" is done, or refused with the reason.
+
+    The block's changes and their entry are one transaction: neither is stored without the other.
+    """
     entry = Entry(target, {k: v for k, v in detail.items() if v is not None})
     try:
-        yield entry
+        with write(ctx.engine):
+            yield entry
+            entry.detail["outcome"] = "done"
+            _append(ctx, who, action, entry)
     except HauberkError as error:
         entry.detail |= {"outcome": "refused", "reason": str(error)}
         _append(ctx, who, action, entry)
         raise
-    entry.detail["outcome"] = "done"
-    _append(ctx, who, action, entry)
 
 
 def _append(ctx: Context, who: Identity, action: str, entry: Entry) -> None:

@@ -29,7 +29,7 @@ from hauberk.schema.link import (
     WorkloadFacts,
 )
 from hauberk.store import audit, desired, ledger, tasks
-from hauberk.store.database import read, write
+from hauberk.store.database import after_commit, read, write
 from hauberk.store.keys import AGENT_DAYS, Keys, agent_key_of
 from hauberk.store.tables import agent, agent_instance, enrolment, workload
 
@@ -224,7 +224,8 @@ class Agents:
             ).first()
         if row is None:
             raise NotFound(f"no agent {name} in this tenant")
-        self.on_change(tenant, row[0], name)
+        home = row[0]
+        after_commit(self.engine, lambda: self.on_change(tenant, home, name))
 
     def beat(self, peer: Peer, beat: Beat) -> BeatReply:
         """Take a sign of life; answer with what the agent should do.

@@ -7,7 +7,8 @@ own, so that PostgreSQL can follow.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,24 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+class _Current(threading.local):
+    """The write that this thread is in, so that what it calls joins it."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.connection: Connection | None = None
+        self.afterwards: list[Callable[[], None]] = []
+
+
+_current = _Current()
+
+
 @contextmanager
 def read(engine: Engine) -> Iterator[Connection]:
-    """One snapshot, for reading."""
+    """One snapshot, for reading; within a `write` of this thread, what that write sees."""
+    if _current.engine is engine and _current.connection is not None:
+        yield _current.connection
+        return
     with engine.begin() as connection:
         yield connection
 
@@ -64,15 +80,35 @@ def read(engine: Engine) -> Iterator[Connection]:
 def write(engine: Engine) -> Iterator[Connection]:
     """One transaction that takes the write lock first; commits on leaving, else rolls back.
 
+    Within another `write` of the same thread it is a part of that one: a change and its audit
+    entry are stored together or not at all.
+
     Raises:
         Busy: another writer held the lock too long.
         StorageFull: no room; nothing was written.
     """
+    if _current.engine is engine and _current.connection is not None:
+        yield _current.connection
+        return
     try:
         with engine.execution_options(hauberk_begin="IMMEDIATE").begin() as connection:
-            yield connection
+            _current.engine, _current.connection, _current.afterwards = engine, connection, []
+            try:
+                yield connection
+            finally:
+                _current.engine = _current.connection = None
     except OperationalError as error:
         raise translate(error) from error
+    for call in _current.afterwards:
+        call()
+
+
+def after_commit(engine: Engine, call: Callable[[], None]) -> None:
+    """Call it once this thread's open write is committed (never when it fails), else now."""
+    if _current.engine is engine:
+        _current.afterwards.append(call)
+    else:
+        call()
 
 
 def sync(engine: Engine) -> None:

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from hauberk.errors import StorageFull, Unsupported
-from hauberk.store.database import open_database, read, sqlite_url, write
-from hauberk.store.tables import consumer, metadata
+from hauberk.store.database import after_commit, open_database, read, sqlite_url, write
+from hauberk.store.tables import consumer, metadata, tenant
 
 
 @pytest.fixture
@@ -66,3 +67,39 @@ def test_full_disk_is_said(tmp_path: Path) -> None:
         engine.dispose()
     finally:
         subprocess.run(["umount", mount], check=True)
+
+
+def test_a_write_within_a_write_is_a_part_of_it(engine) -> None:
+    row = {"id": "joined", "title": "", "created_ns": 1}
+    calls: list[str] = []
+    with pytest.raises(ZeroDivisionError), write(engine):
+        with write(engine) as inner:
+            inner.execute(insert(tenant).values(row))
+        with read(engine) as seen:
+            assert seen.execute(select(tenant).where(tenant.c.id == "joined")).first()
+        after_commit(engine, lambda: calls.append("never"))
+        raise ZeroDivisionError
+    with read(engine) as db:
+        assert db.execute(select(tenant).where(tenant.c.id == "joined")).first() is None
+    with write(engine) as outer:
+        outer.execute(insert(tenant).values(row))
+        after_commit(engine, lambda: calls.append("committed"))
+        assert calls == []
+    assert calls == ["committed"]
+    after_commit(engine, lambda: calls.append("now"))
+    assert calls == ["committed", "now"]
+
+
+def test_other_threads_do_not_join(engine) -> None:
+    seen: list[object] = []
+
+    def look() -> None:
+        with read(engine) as db:
+            seen.append(db.execute(select(tenant).where(tenant.c.id == "mine")).first())
+
+    with write(engine) as db:
+        db.execute(insert(tenant).values(id="mine", title="", created_ns=1))
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    assert seen == [None]
