@@ -67,6 +67,8 @@ describe("values", () => {
     ["pid", 12345, "", "12345"],
     ["rows", 12345, "", "12,345"],
     ["uid", -1, "effective; -1: unknown", "–"],
+    ["pid", 0, "0: no owner found", "–"],
+    ["pid", 10, "0: no owner found", "10"],
     ["start_ns", 90e9, "ns since boot", "1m 30s"],
   ])("%s", (name, value, doc, text) => {
     expect(numberText(name, value, doc)).toBe(text);

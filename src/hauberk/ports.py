@@ -169,11 +169,13 @@ class Notes:
     """Where a collector says what it could not look at.
 
     `hidden`: rows may be missing because of it, so that a missing row does not mean "gone".
+    `pace`: to be called now and then by a search that gives no rows for long; it may sleep.
     """
 
     problems: list[Problem] = field(default_factory=list)
     limit: int = 200
     hidden: bool = False
+    pace: Callable[[], None] = lambda: None
 
     def add(self, where: str, what: object, *, hides: bool = False) -> None:
         """Note one problem; past `limit` they are only counted in the last one.

@@ -9,9 +9,13 @@ import { Text } from "./Text";
 
 const PLAIN_NUMBER = /(^|_)(pid|ppid|uid|gid|port|id|inode|netns|mode|index|vlan|year)$/;
 
+/** How a column's documentation says which number stands for "not known". */
+const UNKNOWN = /(?:^|[^\d-])(-?\d+): (?:unknown|no owner found)/;
+
 /** A number as its name says: bytes, seconds, a moment, an id or a count. */
 export function numberText(name: string, value: number, doc = ""): string {
-  if (value === -1 && doc.includes("-1: unknown")) return "–";
+  const unknown = UNKNOWN.exec(doc);
+  if (unknown && value === Number(unknown[1])) return "–";
   if (/^bytes\b/.test(doc)) return bytes(value);
   if (/(^|_)bytes$/.test(name)) return bytes(value);
   if (/(^|_)ms$/.test(name)) return value > 1e11 ? stamp(value) : duration(value / 1e3);

@@ -26,6 +26,7 @@ SKIP = (
     "/var/lib/hauberk",
 )
 MAX_ENTRIES = 5_000_000
+PACE_ENTRIES = 512
 # Filesystems on own storage; what is of the kernel, the network or a user is left out.
 LOCAL_TYPES = frozenset(
     {
@@ -95,6 +96,8 @@ def find(
         try:
             for entry in host.walk(top, skip=SKIP, wanted=names, denied=denied):
                 count += 1
+                if count % PACE_ENTRIES == 0:
+                    notes.pace()
                 if count > max_entries:
                     what = f"more than {max_entries} files; the rest was not looked at"
                     notes.add(top, what, hides=True)

@@ -73,7 +73,7 @@ def run(
         to the end (`full` is False);
         "not_applicable": this host is not a running machine.
     """
-    notes = Notes()
+    notes = Notes() if pace is None else Notes(pace=pace)
     rows: dict[str, Asset] = {}
     started = time.thread_time()
     outcome: Outcome = "ok"

@@ -66,3 +66,11 @@ def test_a_mounted_root_has_no_mounts_of_its_own():
     found, notes = walk("root")
     assert found == ["/opt/a.jar"]
     assert not notes.problems
+
+
+def test_a_long_search_without_rows_is_paced():
+    host = DictHost({f"/srv/{n}": b"" for n in range(1100)})
+    turns = []
+    notes = Notes(pace=lambda: turns.append(1))
+    assert list(_software.find(host, notes, lambda _: False)) == []
+    assert len(turns) == 2
