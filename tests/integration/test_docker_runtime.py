@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hauberk.assets import (
     container_image,
     container_node,
     container_registry,
+    runtime_process,
 )
 from hauberk.errors import PathMissing
 from hauberk.host.clock import SystemClock
@@ -59,6 +61,11 @@ def test_running_container_is_named(dockerd: Dockerd, host: LiveHost):
     # The kernel agrees: that process sleeps, in a cgroup that carries the id.
     assert Path(f"/proc/{row.pid}/cmdline").read_bytes() == b"/bin/sleep\x001000\x00"
     assert container_of_cgroup(Path(f"/proc/{row.pid}/cgroup").read_text()) == id_
+    # ... and the process inventory calls the container by its name.
+    processes, _ = run(runtime_process.COLLECTOR, host, epoch=1, clock=SystemClock())
+    named = {p.pid: (p.container, p.container_name) for p in processes}
+    assert named[row.pid] == (id_, "hauberk-web")
+    assert named[os.getpid()] == ("", "")
 
 
 def test_stopped_container_stays_listed(dockerd: Dockerd, host: LiveHost):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+from hauberk.assets._container_names import ContainerNames
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
@@ -34,7 +35,12 @@ class Connection(Asset, frozen=True, kw_only=True):
     name: Annotated[str, column("Process", "进程")] = ""
     exe: Annotated[str, column("Executable", "可执行文件")] = ""
     uid: Annotated[int, column("UID", "用户 ID")] = -1
-    container: Annotated[str, column("Container", "容器", "64-hex runtime id")] = ""
+    container: Annotated[str, column("Container id", "容器 ID", "64-hex runtime id", wide=True)] = (
+        ""
+    )
+    container_name: Annotated[
+        str, column("Container", "容器", "the runtime's name, else the short id")
+    ] = ""
 
 
 def _connected(sock: _proc_sockets.Socket) -> bool:
@@ -46,6 +52,7 @@ def collect(host: Host, notes: Notes) -> Iterator[Connection]:
     _proc.require_proc(host)
     found = _proc_sockets.scan(host, notes)
     owners = _proc_sockets.Owners(host, found)
+    names = ContainerNames(host)
     everything = list(_proc_sockets.sockets(host, notes, found, TABLES))
     served = {
         (s.netns, s.protocol, s.local_port)
@@ -73,6 +80,7 @@ def collect(host: Host, notes: Notes) -> Iterator[Connection]:
             exe=owner.exe if owner else "",
             uid=owner.uid if owner else sock.uid,
             container=owner.container if owner else "",
+            container_name=names.of(owner.container) if owner else "",
         )
         if (key := row.key()) not in seen:
             seen.add(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+from hauberk.assets._container_names import ContainerNames
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
 
@@ -28,7 +29,12 @@ class ListeningPort(Asset, frozen=True, kw_only=True):
     name: Annotated[str, column("Process", "进程")] = ""
     exe: Annotated[str, column("Executable", "可执行文件")] = ""
     uid: Annotated[int, column("UID", "用户 ID", "of the owner, else of the socket")] = -1
-    container: Annotated[str, column("Container", "容器", "64-hex runtime id")] = ""
+    container: Annotated[str, column("Container id", "容器 ID", "64-hex runtime id", wide=True)] = (
+        ""
+    )
+    container_name: Annotated[
+        str, column("Container", "容器", "the runtime's name, else the short id")
+    ] = ""
     exposed: Annotated[bool, column("Exposed", "对外暴露", "not on loopback or a path")] = False
     orphan: Annotated[bool, column("Orphan", "无归属", "no process holds it")] = False
     sharers: Annotated[int, column("Sharers", "共享进程数", wide=True)] = 0
@@ -51,6 +57,7 @@ def collect(host: Host, notes: Notes) -> Iterator[ListeningPort]:
     _proc.require_proc(host)
     found = _proc_sockets.scan(host, notes)
     owners = _proc_sockets.Owners(host, found)
+    names = ContainerNames(host)
     seen: set[str] = set()
     for sock in _proc_sockets.sockets(host, notes, found, TABLES):
         if not _waits(sock):
@@ -67,6 +74,7 @@ def collect(host: Host, notes: Notes) -> Iterator[ListeningPort]:
             exe=owner.exe if owner else "",
             uid=owner.uid if owner else sock.uid,
             container=owner.container if owner else "",
+            container_name=names.of(owner.container) if owner else "",
             exposed=sock.protocol != "unix" and not is_loopback(sock.local_ip),
             orphan=owner is None and found.complete,
             sharers=owner.sharers if owner else 0,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from hauberk.assets._container_names import ContainerNames
 from hauberk.errors import HostError, PathMissing
 from hauberk.ports import Collector, Host, Notes
 from hauberk.schema.asset import Asset, column
@@ -37,7 +38,12 @@ class Process(Asset, frozen=True, kw_only=True):
     gid: Annotated[int, column("GID", "组 ID", "effective", wide=True)] = -1
     real_gid: Annotated[int, column("Real GID", "真实组 ID", wide=True)] = -1
     user: Annotated[str, column("User", "用户", "the machine's own name for the UID")] = ""
-    container: Annotated[str, column("Container", "容器", "64-hex runtime id")] = ""
+    container: Annotated[str, column("Container id", "容器 ID", "64-hex runtime id", wide=True)] = (
+        ""
+    )
+    container_name: Annotated[
+        str, column("Container", "容器", "the runtime's name, else the short id")
+    ] = ""
     cgroup: Annotated[str, column("Cgroup", "控制组", wide=True)] = ""
     kernel: Annotated[bool, column("Kernel thread", "内核线程", wide=True)] = False
     state: Annotated[str, column("State", "状态", "R S D Z T I", wide=True)] = ""
@@ -47,7 +53,12 @@ class Process(Asset, frozen=True, kw_only=True):
 
 
 def _row(
-    host: Host, stat: _proc.Stat, users: dict[int, str], denied: _proc.Denied, room: _proc.ArgvRoom
+    host: Host,
+    stat: _proc.Stat,
+    users: dict[int, str],
+    names: ContainerNames,
+    denied: _proc.Denied,
+    room: _proc.ArgvRoom,
 ) -> Process:
     pid = stat.pid
     proc = _proc.read_proc(host, pid, stat, room)
@@ -73,6 +84,7 @@ def _row(
         real_gid=status.real_gid,
         user="" if proc.container else users.get(status.uid, ""),
         container=proc.container,
+        container_name=names.of(proc.container),
         cgroup=proc.cgroup,
         kernel=stat.kernel,
         state=stat.state,
@@ -86,11 +98,12 @@ def collect(host: Host, notes: Notes) -> Iterator[Process]:
     """Rows by rising pid. Raises NotLive, HostError when /proc cannot be listed."""
     _proc.require_proc(host)
     users = _proc.user_names(host, notes)
+    names = ContainerNames(host)
     denied = _proc.Denied("executable")
     room = _proc.ArgvRoom()
     for stat in _proc.stats(host, notes):
         try:
-            yield _row(host, stat, users, denied, room)
+            yield _row(host, stat, users, names, denied, room)
         except PathMissing:
             continue
         except HostError as error:
