@@ -5,7 +5,6 @@ from __future__ import annotations
 from hauberk.errors import HostError
 from hauberk.ports import Host
 
-
 SHORT = 12
 
 
@@ -17,7 +16,7 @@ class ContainerNames:
         self._names: dict[str, str] | None = None
 
     def of(self, container: str) -> str:
-        """The runtime's name of a container, its short id where no runtime knows it, "" for none."""
+        """The runtime's name, the short id where no runtime knows it, "" for no container."""
         if not container:
             return ""
         if self._names is None:

@@ -41,7 +41,7 @@ def test_join_of_two_namespaces():
         ),
         ListeningPort(
             protocol="tcp", address="127.0.0.1", port=6379, netns=2, pid=20, start_ns=90_000_000,
-            name="redis", exe="/usr/bin/redis", uid=999, container=CONTAINER, sharers=1,
+            name="redis", exe="/usr/bin/redis", uid=999, container=CONTAINER, container_name=CONTAINER[:12], sharers=1,
         ),
     ]  # fmt: skip
 

@@ -32,7 +32,7 @@ def test_every_field():
         Process(
             pid=42, start_ns=12_340_000_000, ppid=7, name="web (x) y", exe="/usr/bin/web",
             exe_deleted=True, argv=["web", "", from_bytes(b"\xff\xfe"), "-x"], uid=33,
-            real_uid=1000, gid=6, real_gid=5, user="", container=CONTAINER,
+            real_uid=1000, gid=6, real_gid=5, user="", container=CONTAINER, container_name=CONTAINER[:12],
             cgroup=f"/system.slice/docker-{CONTAINER}.scope", state="S", threads=5,
             rss=12 * 1024, cpu_s=0.07,
         )
