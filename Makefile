@@ -44,8 +44,8 @@ test-python:
 bench: setup-all ## the figures of the budgets, printed
 	$(BIN)/python -m tests.bench
 
-console: ## build the console into the package
-	$(BIN)/python hatch_build.py --console
+console: ## build the console and the native parts into the package
+	$(BIN)/python hatch_build.py
 
 wheel: ## one installable wheel in dist/
 	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist .
