@@ -8,7 +8,7 @@ want="${1:-all}" # run: what `make up` needs; all: what `make test` needs as wel
 say() { printf 'setup: %s\n' "$*"; }
 
 packages=(python3 python3-venv python3-dev gcc clang libbpf-dev libelf-dev zlib1g-dev passwd)
-[ "$want" = all ] && packages+=(chromium fonts-noto-cjk iproute2 busybox-static make)
+[ "$want" = all ] && packages+=(chromium fonts-noto-cjk iproute2 busybox-static make postgresql dpkg-dev debootstrap xz-utils)
 
 missing=()
 if command -v dpkg-query >/dev/null; then
@@ -39,16 +39,20 @@ for candidate in /usr/bin/python3 "$(command -v python3 || true)"; do
 done
 [ -n "$python" ] || { say "no Python >= 3.11 with venv: install python3 and python3-venv"; exit 3; }
 
-if ! [ -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
+# Made by another tool, or half made: without pip nothing can be installed into it.
+if ! [ -x .venv/bin/uv ] && ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   say "creating .venv with $python"
   rm -rf .venv
   "$python" -m venv .venv
 fi
 [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r locks/bootstrap.txt
-if ! cmp -s locks/dev.txt .venv/.locked; then
-  say "installing locked dependencies"
-  .venv/bin/uv pip sync -q --python .venv --require-hashes locks/dev.txt locks/bootstrap.txt
-  cp locks/dev.txt .venv/.locked
+# What runs is a part of what the tests need: a set-up for tests serves both.
+lock=locks/dev.txt
+[ "$want" = run ] && ! cmp -s locks/dev.txt .venv/.locked && lock=locks/run.txt
+if ! cmp -s "$lock" .venv/.locked; then
+  say "installing locked dependencies ($lock)"
+  .venv/bin/uv pip sync -q --python .venv --require-hashes "$lock" locks/bootstrap.txt
+  cp "$lock" .venv/.locked
 fi
 
 if ! node_ok; then

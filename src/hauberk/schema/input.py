@@ -81,3 +81,35 @@ class TenantInput(Input, frozen=True, kw_only=True):
 
     id: str
     title: str = ""
+
+
+class SavedViewInput(Input, frozen=True, kw_only=True):
+    """POST /views and PUT /views/{id}."""
+
+    name: str
+    path: str
+    query: str = ""
+    shared: bool = False
+
+
+class RunInput(Input, frozen=True, kw_only=True):
+    """POST /runs: the same order to every machine that `filter` (of /workloads) leaves."""
+
+    kind: Literal["collect"]
+    subclasses: list[str] = []
+    filter: str = ""
+    ttl_s: float = 3600.0
+
+
+class RolloutInput(Input, frozen=True, kw_only=True):
+    """POST /rollouts: agents that `filter` (of /agents) leaves get the package `sha256`.
+
+    The first `canary` of them get it first; the others after all of these were healthy for
+    `soak_s`. More than `max_failed_pct` percent failed or rolled back in a ring halts it.
+    """
+
+    sha256: str
+    filter: str = ""
+    canary: int = 1
+    soak_s: float = 300.0
+    max_failed_pct: float = 10.0

@@ -41,6 +41,7 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
     """The identity: certificate chain (PEM), ids, and the key that signs tasks (32 raw bytes).
 
     `tenant` is what signed tasks and desired state will name; empty: the first signed one tells.
+    `release_key` (32 raw bytes) signs agent packages; empty: the desired state tells it.
     """
 
     agent: str
@@ -50,6 +51,7 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
     task_key: bytes
     task_key_id: str
     tenant: str = ""
+    release_key: bytes = b""
 
 
 class RotateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,8 +105,77 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     event_grant_pct: float
 
 
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """What the release key signs (context "pack"): one agent package, a .tar.xz.
+
+    `sequence` rises with every release: an agent refuses a lower one than it ever confirmed,
+    unless `downgrade` says that this is meant.
+    """
+
+    version: str
+    sequence: int
+    arch: str
+    sha256: str
+    size: int
+    downgrade: bool = False
+
+
+SlotState = Literal["none", "current", "fetching", "trial", "rolled_back", "failed"]
+
+
+class PackageState(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent did about packages.
+
+    `version`, `sequence` and `sha256` are of the running slot; `wanted` is the SHA-256 of the
+    package that `state` and `message` are about. state "none": this agent was not installed from a
+    package and cannot upgrade itself.
+    """
+
+    state: SlotState
+    version: str = ""
+    sequence: int = 0
+    sha256: str = ""
+    slot: str = ""
+    wanted: str = ""
+    message: str = ""
+
+
+AlarmKind = Literal["agent_silent", "agent_killed", "file_changed", "sensor_detached"]
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody tampers with the agent, as the agent itself sees it. Open until it is told no more.
+
+    `what` names the file, program or source; (kind, what) is unique in a beat.
+    """
+
+    kind: AlarmKind
+    what: str
+    since_ns: int
+    detail: str = ""
+
+
+class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the grants are kept on this machine now.
+
+    `by`: cgroup2, cgroup1, pacing (no cgroup can be used; `detail` says why). `pressure` is the
+    machine's CPU, memory or I/O pressure (PSI "some avg10", %), None where the kernel tells none.
+    """
+
+    by: Literal["cgroup2", "cgroup1", "pacing"]
+    detail: str = ""
+    pressure: dict[str, float] | None = None
+    backing_off: bool = False
+    window_open: bool = True
+    shed_level: int = 0
+    shed: str = ""
+
+
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /v1/beat, every few seconds. `instance` is random per agent start (clone detection)."""
+    """POST /v1/beat, every few seconds. `instance` is random per agent start (clone detection).
+
+    `goodbye`: why this is the last beat of the instance ("stopped", "upgrade", "uninstall").
+    """
 
     instance: str
     boot: str
@@ -117,16 +188,24 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     ledger: list[LedgerEntry] = []
     desired_version: int = 0
     certificate_expires_ns: int = 0
+    package: PackageState | None = None
+    budget: BudgetState | None = None
+    alarms: list[Alarm] = []
+    goodbye: str = ""
 
 
 class BeatReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server wants the agent to fetch or do next."""
+    """What the server wants the agent to fetch or do next.
+
+    `beat_s`: seconds until the next beat, by the size of the fleet; 0: the agent's own setting.
+    """
 
     tasks: list[bytes] = []
     desired: bytes | None = None
     resync: bool = False
     rotate: bool = False
     server_ns: int = 0
+    beat_s: float = 0.0
 
 
 class BatchReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +228,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float = 0.0
 
 
-TaskKind = Literal["collect", "reload"]
+TaskKind = Literal["collect", "reload", "cancel"]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,26 +267,43 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     ended_ns: int = 0
 
 
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A maintenance window in the machine's local time: `days` 0 is Monday, `start` is HH:MM.
+
+    It may pass midnight; the day is the one it starts on. No days: every day.
+    """
+
+    start: str
+    minutes: int
+    days: list[int] = []
+
+
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between collections per subclass; absent subclasses keep their collector's default.
 
-    `jitter` is the share of the interval that each run may come late (0..1).
+    `jitter` is the share of the interval that each run may come late (0..1). `windows`: background
+    work and upgrades happen within them only (orders of people always do); empty: at any time.
     """
 
     every_s: dict[str, int] = {}
     jitter: float = 0.1
     paused: list[str] = []
+    windows: list[Window] = []
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """What the workload grants. Background: % of the machine's CPU, mean over an hour.
 
-    Event path: % of one core. `spool_bytes` bounds the spool on disk.
+    Event path: % of one core. `spool_bytes` bounds the spool on disk. `memory_bytes` is the bound
+    of the agent's cgroup. Background work pauses while the machine's pressure (PSI "some avg10")
+    is over `pressure_pct`.
     """
 
     background_pct: float = 1.0
     event_pct: float = 10.0
     spool_bytes: int = 256 * 1024 * 1024
+    memory_bytes: int = 512 * 1024 * 1024
+    pressure_pct: float = 40.0
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,3 +316,6 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str
     schedule: Schedule = Schedule()
     budget: Budget = Budget()
+    # `Signed` of a Package, by the release key; empty: keep what runs.
+    package: bytes = b""
+    release_key: bytes = b""

@@ -22,158 +22,168 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
-def _key(name: str) -> Column[str]:
+def key_column(name: str) -> Column[str]:
+    """A text column of the primary key."""
     return Column(name, Text, primary_key=True)
 
 
-def _text(name: str, default: str | None = "") -> Column[str]:
+def text_column(name: str, default: str | None = "") -> Column[str]:
+    """Text, never null unless its default is None."""
     return Column(name, Text, nullable=default is None, server_default=default)
 
 
-def _ns(name: str, *, nullable: bool = False) -> Column[int]:
+def ns_column(name: str, *, nullable: bool = False) -> Column[int]:
+    """Nanoseconds since 1970."""
     return Column(name, BigInteger, nullable=nullable)
 
 
-tenant = Table("tenant", metadata, _key("id"), _text("title"), _ns("created_ns"))
+tenant = Table("tenant", metadata, key_column("id"), text_column("title"), ns_column("created_ns"))
 
 user = Table(
     "user_account",
     metadata,
-    _key("id"),
-    _text("tenant"),
-    _text("name"),
-    _text("role"),
-    _text("password_hash"),
+    key_column("id"),
+    text_column("tenant"),
+    text_column("name"),
+    text_column("role"),
+    text_column("password_hash"),
     Column("disabled", Boolean, nullable=False, server_default="0"),
-    _ns("created_ns"),
-    _ns("last_login_ns", nullable=True),
+    ns_column("created_ns"),
+    ns_column("last_login_ns", nullable=True),
     Index("user_name", "tenant", "name", unique=True),
 )
 
 session = Table(
     "session",
     metadata,
-    _key("token_hash"),
-    _text("tenant"),
-    _text("user_id"),
-    _text("csrf"),
-    _ns("created_ns"),
-    _ns("expires_ns"),
-    _text("client"),
+    key_column("token_hash"),
+    text_column("tenant"),
+    text_column("user_id"),
+    text_column("csrf"),
+    ns_column("created_ns"),
+    ns_column("expires_ns"),
+    text_column("client"),
 )
 
 api_token = Table(
     "api_token",
     metadata,
-    _key("id"),
-    _text("tenant"),
-    _text("name"),
-    _text("role"),
+    key_column("id"),
+    text_column("tenant"),
+    text_column("name"),
+    text_column("role"),
     Column("token_hash", Text, nullable=False, unique=True),
-    _text("created_by"),
-    _ns("created_ns"),
-    _ns("expires_ns"),
-    _ns("last_used_ns", nullable=True),
+    text_column("created_by"),
+    ns_column("created_ns"),
+    ns_column("expires_ns"),
+    ns_column("last_used_ns", nullable=True),
     Index("api_token_name", "tenant", "name", unique=True),
 )
 
 audit = Table(
     "audit",
     metadata,
-    _key("tenant"),
+    key_column("tenant"),
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    _ns("at_ns"),
-    _text("actor"),
-    _text("action"),
-    _text("target"),
-    _text("detail", "{}"),
-    _text("prev_hash"),
-    _text("hash"),
+    ns_column("at_ns"),
+    text_column("actor"),
+    text_column("action"),
+    text_column("target"),
+    text_column("detail", "{}"),
+    text_column("prev_hash"),
+    text_column("hash"),
 )
 
 workload = Table(
     "workload",
     metadata,
-    _key("tenant"),
-    _key("id"),
-    _text("hostname"),
-    _text("site"),
-    _text("facts", "{}"),
-    _ns("created_ns"),
-    _ns("last_seen_ns", nullable=True),
+    key_column("tenant"),
+    key_column("id"),
+    text_column("hostname"),
+    text_column("site"),
+    text_column("facts", "{}"),
+    ns_column("created_ns"),
+    ns_column("last_seen_ns", nullable=True),
     # Stable on a workload until schedule or budget are replaced.
     Column("desired_version", Integer, nullable=False, server_default="0"),
-    _text("schedule", "{}"),
-    _text("budget", "{}"),
+    text_column("schedule", "{}"),
+    text_column("budget", "{}"),
     Column("resync", Boolean, nullable=False, server_default="0"),
 )
 
 agent = Table(
     "agent",
     metadata,
-    _key("id"),
-    _text("tenant"),
-    _text("workload"),
+    key_column("id"),
+    text_column("tenant"),
+    text_column("workload"),
     Column("public_key", LargeBinary, nullable=False),
-    _text("state", "active"),  # active, revoked, cloned
-    _text("version"),
-    _text("certificate_serial"),
-    _ns("certificate_expires_ns", nullable=True),
+    text_column("state", "active"),  # active, revoked, cloned
+    text_column("version"),
+    text_column("certificate_serial"),
+    ns_column("certificate_expires_ns", nullable=True),
     # A rotation is pending until the agent uses the new certificate: the answer may get lost.
-    _text("next_serial"),
+    text_column("next_serial"),
     Column("next_public_key", LargeBinary, nullable=True),
-    _ns("next_expires_ns", nullable=True),
-    _ns("enrolled_ns"),
-    _ns("last_beat_ns", nullable=True),
-    _ns("skew_ns", nullable=True),
-    _text("instance"),
-    _text("boot"),
-    _text("sensor", "null"),
-    _text("resources", "null"),
+    ns_column("next_expires_ns", nullable=True),
+    ns_column("enrolled_ns"),
+    ns_column("last_beat_ns", nullable=True),
+    ns_column("skew_ns", nullable=True),
+    text_column("instance"),
+    text_column("boot"),
+    text_column("sensor", "null"),
+    text_column("resources", "null"),
     Column("acknowledged_version", Integer, nullable=False, server_default="0"),
     Column("task_sequence", Integer, nullable=False, server_default="0"),
+    text_column("package_state", "null"),
+    text_column("budget_state", "null"),
+    text_column("goodbye"),
+    # SHA-256 of the package that it should run, "" to keep what runs.
+    text_column("package"),
     Index("agent_workload", "tenant", "workload"),
 )
 
 agent_instance = Table(
     "agent_instance",
     metadata,
-    _key("agent"),
-    _key("instance"),
-    _ns("first_ns"),
-    _ns("last_ns"),
+    key_column("agent"),
+    key_column("instance"),
+    ns_column("first_ns"),
+    ns_column("last_ns"),
 )
 
 enrolment = Table(
     "enrolment",
     metadata,
-    _key("id"),
-    _text("tenant"),
+    key_column("id"),
+    text_column("tenant"),
     Column("secret_hash", Text, nullable=False, unique=True),
-    _text("note"),
-    _text("created_by"),
-    _ns("created_ns"),
-    _ns("expires_ns"),
-    _ns("used_ns", nullable=True),
-    _text("used_by"),
+    text_column("note"),
+    text_column("created_by"),
+    ns_column("created_ns"),
+    ns_column("expires_ns"),
+    ns_column("used_ns", nullable=True),
+    text_column("used_by"),
 )
 
 task = Table(
     "task",
     metadata,
-    _key("id"),
-    _text("tenant"),
-    _text("workload"),
-    _text("agent"),
+    key_column("id"),
+    text_column("tenant"),
+    text_column("workload"),
+    text_column("agent"),
     Column("sequence", Integer, nullable=False),
-    _text("kind"),
-    _text("state", "pending"),  # pending, sent, done, refused, failed, expired
+    text_column("kind"),
+    text_column("state", "pending"),  # pending, sent, done, refused, failed, expired, cancelled
     Column("signed", LargeBinary, nullable=False),
-    _text("created_by"),
-    _ns("created_ns"),
-    _ns("not_after_ns"),
-    _text("message"),
-    _ns("ended_ns", nullable=True),
+    text_column("created_by"),
+    ns_column("created_ns"),
+    ns_column("not_after_ns"),
+    text_column("message"),
+    ns_column("ended_ns", nullable=True),
+    text_column("run"),  # the run that it is a part of, "" for a single order
+    Index("task_run", "tenant", "run"),
     Index("task_agent", "agent", "state"),
     Index("task_workload", "tenant", "workload", "created_ns"),
 )
@@ -181,17 +191,17 @@ task = Table(
 asset = Table(
     "asset",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("subclass"),
-    _key("key"),
-    _text("id"),
-    _text("label"),
-    _text("fields", "{}"),
-    _ns("first_seen_ns"),
-    _ns("changed_ns"),
-    _ns("last_seen_ns"),
-    _ns("gone_ns", nullable=True),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("subclass"),
+    key_column("key"),
+    text_column("id"),
+    text_column("label"),
+    text_column("fields", "{}"),
+    ns_column("first_seen_ns"),
+    ns_column("changed_ns"),
+    ns_column("last_seen_ns"),
+    ns_column("gone_ns", nullable=True),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Index("asset_id", "tenant", "id", unique=True),
     Index("asset_list", "tenant", "subclass", "label", "id"),
@@ -201,15 +211,15 @@ asset_change = Table(
     "asset_change",
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
-    _text("tenant"),
-    _text("workload"),
-    _text("subclass"),
-    _text("asset"),
-    _text("label"),
-    _ns("at_ns"),
-    _text("kind"),  # added, changed, removed
-    _text("before", "{}"),
-    _text("after", "{}"),
+    text_column("tenant"),
+    text_column("workload"),
+    text_column("subclass"),
+    text_column("asset"),
+    text_column("label"),
+    ns_column("at_ns"),
+    text_column("kind"),  # added, changed, removed
+    text_column("before", "{}"),
+    text_column("after", "{}"),
     Index("change_time", "tenant", "at_ns"),
     Index("change_workload", "tenant", "workload", "at_ns"),
     Index("change_asset", "tenant", "asset", "at_ns"),
@@ -218,53 +228,53 @@ asset_change = Table(
 collection = Table(
     "collection",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("subclass"),
-    _text("outcome"),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("subclass"),
+    text_column("outcome"),
     Column("rows", Integer, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    _ns("ended_ns"),
-    _ns("received_ns"),
+    ns_column("ended_ns"),
+    ns_column("received_ns"),
     Column("cpu_s", Float, nullable=False),
-    _text("problems", "[]"),
+    text_column("problems", "[]"),
     # When the whole subclass was last seen: unchanged rows are not sent again.
-    _ns("proved_ns", nullable=True),
+    ns_column("proved_ns", nullable=True),
 )
 
 relation = Table(
     "relation",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("kind"),
-    _key("src_subclass"),
-    _key("src_key"),
-    _key("dst_subclass"),
-    _key("dst_key"),
-    _text("evidence"),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("kind"),
+    key_column("src_subclass"),
+    key_column("src_key"),
+    key_column("dst_subclass"),
+    key_column("dst_key"),
+    text_column("evidence"),
     Index("relation_dst", "tenant", "workload", "dst_subclass", "dst_key"),
 )
 
 role = Table(
     "role",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("role"),
-    _text("title_en"),
-    _text("title_zh"),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("role"),
+    text_column("title_en"),
+    text_column("title_zh"),
     Column("confidence", Integer, nullable=False),
-    _text("evidence", "[]"),
+    text_column("evidence", "[]"),
 )
 
 ledger = Table(
     "ledger",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("agent"),
-    _key("capability"),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("agent"),
+    key_column("capability"),
     Column("window_start_ns", BigInteger, primary_key=True, autoincrement=False),
     Column("window_s", Float, nullable=False),
     Column("cpu_s", Float, nullable=False),
@@ -279,9 +289,9 @@ ledger = Table(
 snapshot_part = Table(
     "snapshot_part",
     metadata,
-    _key("tenant"),
-    _key("workload"),
-    _key("subclass"),
+    key_column("tenant"),
+    key_column("workload"),
+    key_column("subclass"),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
     Column("part", Integer, primary_key=True, autoincrement=False),
 )
@@ -289,20 +299,20 @@ snapshot_part = Table(
 consumer = Table(
     "consumer",
     metadata,
-    _key("name"),
+    key_column("name"),
     Column("position", BigInteger, nullable=False, server_default="0"),
 )
 
 job = Table(
     "job",
     metadata,
-    _key("id"),
-    _text("kind"),
-    _text("state", "waiting"),  # waiting, running, done, failed
-    _text("lease_owner"),
-    _ns("lease_until_ns", nullable=True),
-    _ns("due_ns"),
-    _ns("started_ns", nullable=True),
-    _ns("ended_ns", nullable=True),
-    _text("message"),
+    key_column("id"),
+    text_column("kind"),
+    text_column("state", "waiting"),  # waiting, running, done, failed
+    text_column("lease_owner"),
+    ns_column("lease_until_ns", nullable=True),
+    ns_column("due_ns"),
+    ns_column("started_ns", nullable=True),
+    ns_column("ended_ns", nullable=True),
+    text_column("message"),
 )

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from hauberk.store import tables_fleet
 from hauberk.store.tables import metadata
 
 # Rows of these belong to one agent key or to the server itself; agents carry their tenant.
-WITHOUT_TENANT = {"tenant", "agent_instance", "consumer", "job"}
+WITHOUT_TENANT = {"tenant", "agent_instance", "consumer", "job", "lease", "mark", "member"}
+
+
+def test_both_modules_fill_one_metadata() -> None:
+    assert tables_fleet.alarm.name in metadata.tables
 
 
 def test_every_table_has_a_tenant() -> None:

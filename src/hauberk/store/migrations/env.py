@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from alembic import context
 
-from hauberk.store.tables import metadata
+from hauberk.store import tables, tables_fleet
 
+# Importing it adds its tables.
+_ = tables_fleet
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=tables.metadata,
     render_as_batch=True,
     # Our transactions are real ones: the driver opens none by itself.
     transactional_ddl=True,
