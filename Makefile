@@ -38,7 +38,7 @@ test-console:
 test-python:
 	$(BIN)/coverage erase
 	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden
-	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/integration tests/browser
+	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/contract tests/integration tests/browser
 	$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 
 bench: setup-all ## the figures of the budgets, printed

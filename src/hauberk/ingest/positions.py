@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from hauberk.ports import Inbox
 from hauberk.store.database import read, sync, write

@@ -9,7 +9,7 @@ back in step within hours.
 from __future__ import annotations
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from hauberk.ports import Clock
 from hauberk.store.database import write
