@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -60,6 +61,15 @@ def workloads(
     now_ns: int,
 ) -> Page[WorkloadView]:
     """One page of the machines, by host name. Raises BadFilter, BadInput."""
+    listing = workload_listing(tenant)
+    with read(engine) as db:
+        found = query.page(db, listing, text=text, sort=sort, cursor=cursor, limit=limit)
+        items = _workload_views(db, tenant, found.rows, now_ns)
+    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ns // MS)
+
+
+def workload_listing(tenant: str) -> Listing:
+    """The list of machines, for whoever narrows it by a filter."""
     c = workload.c
     roles = (
         select(func.json_group_array(role.c.role))
@@ -80,11 +90,18 @@ def workloads(
     for name in ("machine_id", "os", "os_version", "kernel", "arch", "kind"):
         fields[name] = Field("str", func.json_extract(c.facts, f"$.{name}"))
     rows = select(workload).where(c.tenant == tenant)
-    listing = Listing(rows, fields, c.id, "hostname", ("workloads", tenant))
-    with read(engine) as db:
-        found = query.page(db, listing, text=text, sort=sort, cursor=cursor, limit=limit)
-        items = _workload_views(db, tenant, found.rows, now_ns)
-    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ns // MS)
+    return Listing(rows, fields, c.id, "hostname", ("workloads", tenant))
+
+
+def all_workloads(
+    engine: Engine, tenant: str, *, text: str, sort: str, now_ns: int
+) -> Iterator[WorkloadView]:
+    """Every machine of the list, without a cap. Raises BadFilter."""
+    listing = workload_listing(tenant)
+    for found in query.pages(partial(read, engine), listing, text=text, sort=sort):
+        with read(engine) as db:
+            items = _workload_views(db, tenant, found, now_ns)
+        yield from items
 
 
 def workload_detail(engine: Engine, tenant: str, workload_id: str, now_ns: int) -> WorkloadDetail:
@@ -135,6 +152,15 @@ def agents(
     now_ns: int,
 ) -> Page[AgentView]:
     """One page of the agents, by host name. Raises BadFilter, BadInput."""
+    listing = agent_listing(tenant, now_ns)
+    with read(engine) as db:
+        found = query.page(db, listing, text=text, sort=sort, cursor=cursor, limit=limit)
+    items = [_agent(row) for row in found.rows]
+    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ns // MS)
+
+
+def agent_listing(tenant: str, now_ns: int) -> Listing:
+    """The list of agents, for whoever narrows it by a filter."""
     c = agent.c
     fields = {
         "id": Field("str", c.id, nullable=False),
@@ -150,11 +176,17 @@ def agents(
         "certificate_expires_ms": Field("int", c.certificate_expires_ns // MS),
         "skew_ms": Field("int", c.skew_ns // MS),
     }
-    listing = Listing(_agent_rows(tenant, now_ns), fields, c.id, "hostname", ("agents", tenant))
-    with read(engine) as db:
-        found = query.page(db, listing, text=text, sort=sort, cursor=cursor, limit=limit)
-    items = [_agent(row) for row in found.rows]
-    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ns // MS)
+    rows = _agent_rows(tenant, now_ns)
+    return Listing(rows, fields, c.id, "hostname", ("agents", tenant))
+
+
+def all_agents(
+    engine: Engine, tenant: str, *, text: str, sort: str, now_ns: int
+) -> Iterator[AgentView]:
+    """Every agent of the list, without a cap. Raises BadFilter."""
+    listing = agent_listing(tenant, now_ns)
+    rows = query.every(partial(read, engine), listing, text=text, sort=sort)
+    return (_agent(row) for row in rows)
 
 
 def agent_view(engine: Engine, tenant: str, agent_id: str, now_ns: int) -> AgentView:

@@ -121,11 +121,19 @@ def every(
     connect: Callable[[], Any], listing: Listing, *, text: str, sort: str, chunk: int = 1000
 ) -> Iterator[RowMapping]:
     """All rows of a list, page by page, each in a transaction of its own."""
+    for rows in pages(connect, listing, text=text, sort=sort, chunk=chunk):
+        yield from rows
+
+
+def pages(
+    connect: Callable[[], Any], listing: Listing, *, text: str, sort: str, chunk: int = 1000
+) -> Iterator[Sequence[RowMapping]]:
+    """The pages of `every`."""
     cursor: str | None = None
     while True:
         with connect() as db:
             found = page(db, listing, text=text, sort=sort, cursor=cursor, limit=chunk)
-        yield from found.rows
+        yield found.rows
         cursor = found.next
         if cursor is None:
             return
