@@ -216,7 +216,11 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """One verified batch: who sent it, when it came, and the envelope's bytes."""
+    """One verified batch: who sent it, when it came, and the envelope's bytes.
+
+    `digest` tells a repetition from other content under the same sequence; it is asked for by
+    `append` alone, and empty in what `read` gives.
+    """
 
     tenant: str
     workload: str
@@ -226,6 +230,7 @@ class InboxItem:
     received_ns: int
     body: bytes
     position: int = 0
+    digest: bytes = b""
 
 
 class Inbox(Protocol):

@@ -164,7 +164,14 @@ class Agent:
         )
         return cls(identity, Transport(identity))
 
-    def seal(self, batch: bytes, *, sequence: int | None = None, agent: str = "") -> bytes:
+    def seal(
+        self,
+        batch: bytes,
+        *,
+        sequence: int | None = None,
+        agent: str = "",
+        lane: envelope.Lane = "",
+    ) -> bytes:
         if sequence is None:
             self.sequence += 1
             sequence = self.sequence
@@ -176,6 +183,7 @@ class Agent:
             sequence=sequence,
             wall_ns=time.time_ns(),
             mono_ns=time.monotonic_ns(),
+            lane=lane,
         )
 
     def send(self, batch: bytes) -> BatchReply:

@@ -155,6 +155,7 @@ def seal(key: Ed25519PrivateKey, peer: Peer, batch: bytes, sequence: int = 1, **
         sequence=sequence,
         wall_ns=NOW_NS,
         mono_ns=1,
+        lane=more.get("lane", ""),  # type: ignore[arg-type]
     )
 
 

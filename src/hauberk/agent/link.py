@@ -279,6 +279,7 @@ def sealer(identity: Identity) -> Callable[[Item], bytes]:
             sequence=item.sequence,
             wall_ns=item.wall_ns,
             mono_ns=item.mono_ns,
+            lane=item.lane,
         )
 
     return seal

@@ -12,11 +12,10 @@ import pyarrow as pa
 from hauberk.errors import BadWire
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
-from hauberk.ingest.receive import batch_of
+from hauberk.ingest.receive import tables_of
 from hauberk.link.wire import Table
 from hauberk.ports import Clock, Inbox, InboxItem
 from hauberk.store.arrow import to_arrow
-from hauberk.store.assets import is_inventory
 from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
 
 CONSUMER = "lake"
@@ -94,7 +93,7 @@ class LakeConsumer:
 
     def _take(self, item: InboxItem) -> None:
         try:
-            tables = [t for t in batch_of(item).tables if not is_inventory(t.name) and t.rows]
+            tables = [t for t in tables_of(item, inventory=False) if t.rows]
         except BadWire as error:
             self._poison.keep(item, CONSUMER, "", str(error))
             return

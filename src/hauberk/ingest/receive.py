@@ -11,9 +11,10 @@ from typing import Protocol
 from hauberk.errors import BadWire, Forbidden, Refused
 from hauberk.link import envelope, wire
 from hauberk.link.gateway.identity import Peer
-from hauberk.link.wire import Batch
+from hauberk.link.wire import Batch, Table
 from hauberk.ports import Clock, InboxItem
 from hauberk.schema.link import BatchReply
+from hauberk.store.assets import is_inventory
 
 MAX_BOOT = 128
 
@@ -81,6 +82,7 @@ class Receiver:
             raise BadWire("the envelope's boot or sequence is out of bounds")
         envelope.check(sealed, peer.key)
         batch = wire.decode_batch(envelope.unpack(sealed, header))
+        _check_lane(header, batch)
         item = InboxItem(
             tenant=peer.tenant,
             workload=peer.workload,
@@ -89,11 +91,28 @@ class Receiver:
             sequence=header.sequence,
             received_ns=self._clock.wall_ns(),
             body=body,
+            digest=envelope.digest(sealed),
         )
         return batch, item
 
 
-def batch_of(item: InboxItem) -> Batch:
-    """The batch of a stored item; its signature held when it came. Raises BadWire."""
+def _check_lane(header: envelope.Header, batch: Batch) -> None:
+    """Raises BadWire when the header says other than what is in: consumers go by it unopened."""
+    told = {"e": False, "i": True}.get(header.lane)
+    if told is not None and any(is_inventory(t.name) is not told for t in batch.tables):
+        raise BadWire(f"the envelope says lane {header.lane!r} and carries other tables")
+
+
+def tables_of(item: InboxItem, *, inventory: bool) -> list[Table]:
+    """The inventory tables of a stored item, or the others; its signature held when it came.
+
+    A batch whose header says that it has none of them is not unpacked.
+
+    Raises:
+        BadWire: it cannot be decoded.
+    """
     sealed, header = envelope.parse(item.body)
-    return wire.decode_batch(envelope.unpack(sealed, header))
+    if header.lane == ("e" if inventory else "i"):
+        return []
+    batch = wire.decode_batch(envelope.unpack(sealed, header))
+    return [t for t in batch.tables if is_inventory(t.name) is inventory]

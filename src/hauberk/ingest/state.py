@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hauberk.errors import BadWire
 from hauberk.ingest.live import Live
 from hauberk.ingest.poison import Poison
-from hauberk.ingest.receive import batch_of
+from hauberk.ingest.receive import tables_of
 from hauberk.ports import Clock, Inbox, InboxItem
-from hauberk.store.assets import CONSUMER, Assets, is_inventory
+from hauberk.store.assets import CONSUMER, Assets
 from hauberk.store.sets import Incoming
 
 MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
@@ -82,11 +82,10 @@ class StateConsumer:
 
     def _incoming(self, item: InboxItem) -> Incoming | None:
         try:
-            batch = batch_of(item)
+            tables = tables_of(item, inventory=True)
         except BadWire as error:
             self._poison.keep(item, CONSUMER, "", str(error))
             return None
-        tables = [t for t in batch.tables if is_inventory(t.name)]
         if not tables:
             return None
         return Incoming(item.tenant, item.workload, item.received_ns, item.position, tables)

@@ -3,11 +3,16 @@
 ``[b"HBK", header bytes, payload bytes, signature]``: header is msgpack of `Header`, payload is
 zstd of a wire batch, the signature covers header and payload. Nothing is decompressed before the
 signature holds, and never beyond the declared size.
+
+The last two versions are read. Version 2 tells the lane in the header, so that who has no use for
+events need not unpack them; version 1 does not.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from backports import zstd
@@ -21,10 +26,14 @@ MAGIC = b"HBK"
 MAX_BODY = 8 * 1024 * 1024
 MAX_RAW = 64 * 1024 * 1024
 _LEVEL = 1
+Lane = Literal["", "e", "i"]
 
 
 class Header(msgspec.Struct, array_like=True, frozen=True):
-    """Who, which sequence, when, how big. `wall_ns`/`mono_ns` bound the clock skew."""
+    """Who, which sequence, when, how big. `wall_ns`/`mono_ns` bound the clock skew.
+
+    `lane`: "e" carries events alone, "i" inventory alone, "" is not told (version 1).
+    """
 
     version: int
     agent: str
@@ -33,6 +42,7 @@ class Header(msgspec.Struct, array_like=True, frozen=True):
     wall_ns: int
     mono_ns: int
     raw_size: int
+    lane: Lane = ""
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):
@@ -47,7 +57,8 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True):
 _envelope = msgspec.msgpack.Decoder(Envelope)
 _header = msgspec.msgpack.Decoder(Header)
 _encoder = msgspec.msgpack.Encoder()
-VERSION = 1
+VERSION = 2
+READABLE = (VERSION - 1, VERSION)
 
 
 def seal(
@@ -59,9 +70,12 @@ def seal(
     sequence: int,
     wall_ns: int,
     mono_ns: int,
+    lane: Lane,
 ) -> bytes:
     """Compress, sign and wrap the bytes of a batch."""
-    header = _encoder.encode(Header(VERSION, agent, boot, sequence, wall_ns, mono_ns, len(batch)))
+    header = _encoder.encode(
+        Header(VERSION, agent, boot, sequence, wall_ns, mono_ns, len(batch), lane)
+    )
     payload = zstd.compress(batch, level=_LEVEL)
     return _encoder.encode(
         Envelope(MAGIC, header, payload, signing.sign(key, "batch", header + payload))
@@ -81,13 +95,24 @@ def parse(body: bytes) -> tuple[Envelope, Header]:
         header = _header.decode(envelope.header)
     except UNDECODABLE as error:
         raise BadWire(f"not an envelope: {error}") from error
-    if envelope.magic != MAGIC or header.version != VERSION:
-        raise BadWire(f"envelope version {header.version} is not {VERSION}: upgrade the older side")
+    if envelope.magic != MAGIC or header.version not in READABLE:
+        known = " or ".join(map(str, READABLE))
+        raise BadWire(
+            f"envelope version {header.version} is not {known}: upgrade the older side first"
+        )
     if not 0 <= header.raw_size <= MAX_RAW:
         raise BadWire(f"declared size {header.raw_size} is over {MAX_RAW}: split the batch")
     if header.sequence < 1:
         raise BadWire(f"sequence {header.sequence} is not positive")
     return envelope, header
+
+
+def digest(envelope: Envelope) -> bytes:
+    """What tells a repetition from other content under the same sequence: BLAKE2b-128 of the batch.
+
+    Not of the header: an agent that was upgraded meanwhile repeats a batch under a newer one.
+    """
+    return hashlib.blake2b(envelope.payload, digest_size=16).digest()
 
 
 def check(envelope: Envelope, key: Ed25519PublicKey) -> None:

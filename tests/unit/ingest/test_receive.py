@@ -9,7 +9,7 @@ from storekit import Kit, events, seal
 
 from hauberk import signing
 from hauberk.errors import BadWire, Conflict, Forbidden, Refused
-from hauberk.ingest.receive import Receiver, batch_of
+from hauberk.ingest.receive import Receiver, tables_of
 from hauberk.link.envelope import MAGIC, MAX_RAW, Envelope, Header
 from hauberk.link.wire import Batch
 from hauberk.ports import InboxItem
@@ -43,7 +43,8 @@ def test_accepted_batch_is_durable_and_live(wired: Wired) -> None:
     stored = wired.kit.inbox.read(0, max_items=9, max_bytes=10**9)
     assert (stored[0].tenant, stored[0].workload) == ("default", wired.peer.workload)
     assert stored[0].received_ns == wired.kit.clock.wall
-    assert batch_of(stored[0]).tables[0].rows == 4
+    assert [t.rows for t in tables_of(stored[0], inventory=False)] == [4]
+    assert tables_of(stored[0], inventory=True) == []
     assert [b.tables[0].rows for _, b in wired.live] == [4]
     assert (wired.receiver.counters.rows, wired.receiver.counters.batches) == (4, 1)
 
@@ -59,6 +60,27 @@ def test_same_sequence_with_other_bytes(wired: Wired) -> None:
     wired.send(seal(wired.key, wired.peer, events(1)))
     with pytest.raises(Conflict):
         wired.send(seal(wired.key, wired.peer, events(2)))
+
+
+def test_repetition_under_another_header_is_the_same_batch(wired: Wired) -> None:
+    """An agent that was upgraded between two tries seals the same rows anew."""
+    wired.send(seal(wired.key, wired.peer, events()))
+    again = seal(wired.key, wired.peer, events(), lane="e")
+    assert wired.send(again) == BatchReply(sequence=1, duplicate=True)
+
+
+def test_a_lane_that_lies_is_refused(wired: Wired) -> None:
+    with pytest.raises(BadWire, match="lane 'i'"):
+        wired.send(seal(wired.key, wired.peer, events(), lane="i"))
+    assert wired.kit.inbox.depth() == (0, 0)
+
+
+def test_a_lane_of_no_use_is_not_unpacked(wired: Wired) -> None:
+    body = seal(wired.key, wired.peer, b"cannot be decoded", lane="e")
+    item = InboxItem("default", "w", "a", "b", 1, 1, body)
+    assert tables_of(item, inventory=True) == []
+    with pytest.raises(BadWire):
+        tables_of(item, inventory=False)
 
 
 def test_wrong_signature(wired: Wired) -> None:

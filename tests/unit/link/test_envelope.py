@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 from backports import zstd
@@ -13,13 +15,16 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
-def seal(batch=b"rows", key=KEY, sequence=1):
+GOLDEN = Path(__file__).parents[2] / "golden/wire"
+
+
+def seal(batch=b"rows", key=KEY, sequence=1, lane="e"):
     return envelope.seal(
-        key, batch, agent="a1", boot="b1", sequence=sequence, wall_ns=10, mono_ns=20
+        key, batch, agent="a1", boot="b1", sequence=sequence, wall_ns=10, mono_ns=20, lane=lane
     )
 
 
-def forge(payload, raw_size, *, version=1, sequence=1, magic=envelope.MAGIC):
+def forge(payload, raw_size, *, version=2, sequence=1, magic=envelope.MAGIC):
     header = msgspec.msgpack.encode(envelope.Header(version, "a1", "b1", sequence, 0, 0, raw_size))
     return msgspec.msgpack.encode(
         envelope.Envelope(magic, header, payload, signing.sign(KEY, "batch", header + payload))
@@ -35,7 +40,28 @@ def test_round_trip(batch):
     header, raw = envelope.read(seal(batch), key_of)
     assert raw == batch
     assert (header.agent, header.boot, header.sequence) == ("a1", "b1", 1)
-    assert (header.wall_ns, header.mono_ns) == (10, 20)
+    assert (header.wall_ns, header.mono_ns, header.lane) == (10, 20, "e")
+
+
+def test_the_version_before_is_read():
+    """The file was sealed by version 0.1, which knew no lanes."""
+    header, raw = envelope.read((GOLDEN / "envelope-1.bin").read_bytes(), key_of)
+    assert (header.version, header.sequence, header.lane) == (1, 7, "")
+    assert raw == (GOLDEN / "process.bin").read_bytes()
+
+
+@pytest.mark.parametrize("version", [0, 3, 99])
+def test_other_versions_are_refused_by_name(version):
+    with pytest.raises(BadWire, match=f"version {version} is not 1 or 2: upgrade the older"):
+        envelope.parse(forge(zstd.compress(b"x"), 1, version=version))
+
+
+def test_a_repetition_under_a_newer_header_has_the_same_digest():
+    sealed, _ = envelope.parse(seal(lane="e"))
+    again, _ = envelope.parse(seal(lane=""))
+    assert sealed != again
+    assert envelope.digest(sealed) == envelope.digest(again)
+    assert envelope.digest(sealed) != envelope.digest(envelope.parse(seal(b"other"))[0])
 
 
 def test_the_same_batch_seals_to_the_same_bytes():
@@ -96,7 +122,7 @@ def test_too_large_bodies_versions_magic_and_sequences():
     with pytest.raises(BadWire, match="at most"):
         envelope.parse(bytes(envelope.MAX_BODY + 1))
     with pytest.raises(BadWire, match="version"):
-        envelope.parse(forge(b"", 0, version=2))
+        envelope.parse(forge(b"", 0, version=3))
     with pytest.raises(BadWire, match="version"):
         envelope.parse(forge(b"", 0, magic=b"XXX"))
     with pytest.raises(BadWire, match="sequence"):
