@@ -6,6 +6,7 @@
     ├── Temporary                 worth another try after `retry_after` seconds
     │   ├── Unreachable           a peer does not answer
     │   ├── Busy                  back-pressure: the receiver is full
+    │   ├── LostLease             another process does this now: begin anew from what is stored
     │   └── StorageFull           no room left; nothing was written
     └── Permanent                 the same call will fail again
         ├── BadInput              bytes or values from outside are wrong (names file, line, mend)
@@ -54,6 +55,10 @@ class Unreachable(Temporary):
 
 class Busy(Temporary):
     """Back-pressure: the receiver asks to wait."""
+
+
+class LostLease(Temporary):
+    """Another process does this now: drop what is in memory, begin anew from what is stored."""
 
 
 class StorageFull(Temporary):

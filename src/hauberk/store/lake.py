@@ -9,7 +9,9 @@ to the table; older files read as null.
 delta-rs never fsyncs. So: data files are written and fsynced first, then committed, then the log
 entry and its folder are fsynced, and only then does the caller advance its position in the inbox.
 Each commit carries the Delta transaction (app id of the inbox, last position): what a crash makes
-the caller repeat is left out. A torn last log entry is removed at open, and its rows come again.
+the caller repeat is left out, and a commit goes in only where the transaction is the one that its
+rows begin behind, so that two writers of one log cannot both add them. A torn last log entry is
+removed at open, and its rows come again.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from hauberk.errors import BadWire, StorageFull, Temporary
+from hauberk.errors import BadWire, LostLease, StorageFull, Temporary
 from hauberk.schema.asset import columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.ids import TENANT_NAME
@@ -64,13 +66,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Handle:
-    """An open table; take `lock` while committing."""
+    """An open table; take `lock` while committing. `written`: position by app id."""
 
     table: Any
     schema: dict[str, Any]
     folder: Path
     lock: threading.RLock
-    written: int
+    written: dict[str, int]
     checkpointed: int
 
 
@@ -93,7 +95,7 @@ class Lake:
 
         Args:
             root: folder of the tenants' folders.
-            app_id: names the inbox whose positions are committed.
+            app_id: names the log whose positions are committed, where a call names none.
         """
         make_folder(root)
         self.root, self.app_id = root, app_id
@@ -105,11 +107,18 @@ class Lake:
         found = self.root.glob("*/*/_delta_log")
         return sorted((p.parent.parent.name, p.parent.name) for p in found)
 
-    def written(self, tenant: str, table: str) -> int:
-        """Inbox position that the table has durably; 0 when it has none or doesn't exist."""
+    def written(self, tenant: str, table: str, app_id: str = "") -> int:
+        """Position that the table has durably of a log; 0 when it has none or doesn't exist.
+
+        What other processes wrote counts. The next `append` for this log goes on from here.
+        """
         if not (self.root / tenant / table / "_delta_log").exists():
             return 0
-        return self._handle(tenant, table).written
+        app_id = app_id or self.app_id
+        handle = self.locked(tenant, table)
+        with handle.lock:
+            handle.written[app_id] = handle.table.transaction_version(app_id) or 0
+            return handle.written[app_id]
 
     def columns(self, tenant: str, table: str) -> dict[str, Any]:
         """Arrow type by column of a table, which is made when it doesn't exist, without `day`.
@@ -119,7 +128,9 @@ class Lake:
         """
         return dict(self._handle(tenant, table, create=True).schema)
 
-    def append(self, tenant: str, table: str, rows: Any, *, position: int) -> bool:
+    def append(
+        self, tenant: str, table: str, rows: Any, *, position: int, app_id: str = ""
+    ) -> bool:
         """Add rows (a pyarrow.Table with the columns of `ADDED`), durable on return.
 
         Args:
@@ -128,6 +139,7 @@ class Lake:
             rows: event columns and those of `ADDED`, without the partition.
             position: inbox position of the newest row; all rows of positions that `written` does
                 not tell yet and up to this one must be in `rows`.
+            app_id: names the log that `position` is of.
 
         Returns:
             False when that position was written before.
@@ -135,11 +147,17 @@ class Lake:
         Raises:
             BadWire: a column has another type than the table's, or there are too many.
             StorageFull: no room; nothing was committed.
+            LostLease: another process wrote rows of this log since `written` was asked; nothing
+                was committed. Ask again and begin there.
             Temporary: other writers kept winning.
         """
         handle = self._handle(tenant, table, create=True)
+        app_id = app_id or self.app_id
         with handle.lock, room(str(handle.folder)):
-            if position <= handle.written:
+            if app_id not in handle.written:
+                handle.written[app_id] = handle.table.transaction_version(app_id) or 0
+            after = handle.written[app_id]
+            if position <= after:
                 return False
             self._evolve(handle, rows.schema)
             actions = [
@@ -147,8 +165,8 @@ class Lake:
             ]
             for folder in {handle.folder / a.path.partition("/")[0] for a in actions}:
                 sync_folder(folder)
-            self.commit(handle, actions, Transaction(self.app_id, position))
-            handle.written = position
+            self.commit(handle, actions, Transaction(app_id, position), after=after)
+            handle.written[app_id] = position
             if handle.table.version() - handle.checkpointed >= CHECKPOINT_EVERY:
                 try:
                     self._checkpoint(handle)
@@ -157,13 +175,27 @@ class Lake:
                     _log.warning("lake: %s: no checkpoint: %s", handle.folder, error)
         return True
 
-    def commit(self, handle: Handle, actions: Sequence[Any], mark: Transaction) -> None:
+    def commit(
+        self, handle: Handle, actions: Sequence[Any], mark: Transaction, *, after: int | None = None
+    ) -> None:
         """Commit actions whose data is durable; the log entry is durable on return.
 
         Every commit has a transaction as its last action, so that a torn entry can be told.
+        `after`: the version of that transaction that the actions build upon.
+
+        Raises:
+            LostLease: the table has another version of that transaction.
         """
         before = handle.table.version()
         for attempt in range(_RETRIES):
+            there = handle.table.transaction_version(mark.app_id) or 0
+            if there == mark.version:
+                break  # it is in the log: the answer to an earlier try got lost
+            if after is not None and there != after:
+                raise LostLease(
+                    f"{handle.folder}: another process wrote {mark.app_id} up to {there},"
+                    f" this one began behind {after}"
+                )
             try:
                 handle.table.create_write_transaction(
                     list(actions),
@@ -178,8 +210,6 @@ class Lake:
                 break
             except CommitFailedError:
                 handle.table.update_incremental()
-                if (handle.table.transaction_version(mark.app_id) or 0) >= mark.version:
-                    break  # it is in the log: the answer to an earlier try got lost
                 _log.info("lake: %s: another commit won, try %d", handle.folder, attempt + 1)
             except (OSError, DeltaError) as error:
                 raise _full(handle.folder, error) from error
@@ -261,11 +291,8 @@ class Lake:
             if len(list((self.root / tenant).glob("*"))) >= MAX_TABLES:
                 raise BadWire(f"tenant {tenant} has {MAX_TABLES} event tables already") from None
             delta = self._create(folder, table)
-        schema = {f.name: pa.field(f) for f in pa.schema(delta.schema()) if f.name != PARTITION}
-        written = delta.transaction_version(self.app_id) or 0
         checkpointed = delta_log.checkpoint_version(folder)
-        kinds = {name: field.type for name, field in schema.items()}
-        return Handle(delta, kinds, folder, threading.RLock(), written, checkpointed)
+        return Handle(delta, _types(delta), folder, threading.RLock(), {}, checkpointed)
 
     def _create(self, folder: Path, table: str) -> Any:
         make_folder(folder)
@@ -281,6 +308,8 @@ class Lake:
                     configuration=_CONFIGURATION,
                 )
             except (OSError, DeltaError) as error:
+                if DeltaTable.is_deltatable(str(folder)):
+                    return DeltaTable(str(folder))  # another process was faster
                 raise _full(folder, error) from error
             delta_log.sync(folder, -1, delta.version())
             sync_folder(folder)
@@ -288,22 +317,45 @@ class Lake:
 
     def _evolve(self, handle: Handle, schema: Any) -> None:
         """Add columns of a newer agent. Raises BadWire for another type or too many."""
-        fresh: list[Any] = []
-        for field in schema:
-            known = handle.schema.get(field.name)
-            if known is None and field.name != PARTITION:
-                fresh.append(field)
-            elif known != field.type:
-                raise BadWire(f"column {field.name!r} is {field.type} here and {known} in the lake")
-        if not fresh:
+        if not _fresh(handle, schema):
             return
-        if len(handle.schema) + len(fresh) > MAX_COLUMNS:
-            raise BadWire(f"{handle.folder.name} would get over {MAX_COLUMNS} columns")
-        before = handle.table.version()
-        handle.table.alter.add_columns([Field.from_arrow(f) for f in fresh])
-        handle.table.update_incremental()
-        delta_log.sync(handle.folder, before, handle.table.version())
-        handle.schema |= {f.name: f.type for f in fresh}
+        for _ in range(_RETRIES):
+            # Another process may have added them, with other types at worst.
+            before = handle.table.version()
+            handle.table.update_incremental()
+            handle.schema = _types(handle.table)
+            fresh = _fresh(handle, schema)
+            if not fresh:
+                return
+            if len(handle.schema) + len(fresh) > MAX_COLUMNS:
+                raise BadWire(f"{handle.folder.name} would get over {MAX_COLUMNS} columns")
+            try:
+                handle.table.alter.add_columns([Field.from_arrow(f) for f in fresh])
+            except CommitFailedError:
+                continue
+            handle.table.update_incremental()
+            delta_log.sync(handle.folder, before, handle.table.version())
+            handle.schema |= {f.name: f.type for f in fresh}
+            return
+        raise Temporary(f"{handle.folder}: other writers kept winning", retry_after=2.0)
+
+
+def _types(delta: Any) -> dict[str, Any]:
+    """Arrow type by column, without the partition."""
+    fields = [pa.field(f) for f in pa.schema(delta.schema())]
+    return {f.name: f.type for f in fields if f.name != PARTITION}
+
+
+def _fresh(handle: Handle, schema: Any) -> list[Any]:
+    """Fields that the table has not yet. Raises BadWire for one that has another type there."""
+    fresh: list[Any] = []
+    for field in schema:
+        known = handle.schema.get(field.name)
+        if known is None and field.name != PARTITION:
+            fresh.append(field)
+        elif known != field.type:
+            raise BadWire(f"column {field.name!r} is {field.type} here and {known} in the lake")
+    return fresh
 
 
 def day_of(received_ns: int) -> str:

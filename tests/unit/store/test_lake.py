@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 from storekit import DAY_NS, NOW_NS, TABLE, rows
 
-from hauberk.errors import BadWire, StorageFull
+from hauberk.errors import BadWire, LostLease, StorageFull
 from hauberk.store.lake import CHECKPOINT_EVERY, Lake, day_of
 
 
@@ -126,9 +126,50 @@ def test_commit_whose_answer_got_lost_counts(lake: Lake) -> None:
     handle = lake.locked("default", TABLE)
     stale = Lake(lake.root, app_id="inbox:1")
     stale.append("default", TABLE, rows(first=5), position=2)
-    handle.written = 1  # as if the commit of position 2 had been ours, unanswered
+    handle.written["inbox:1"] = 1  # as if the commit of position 2 had been ours, unanswered
     assert lake.append("default", TABLE, rows(first=5), position=2) is True
     assert sorted(read(lake)["pid"].to_pylist()) == [0, 1, 5, 6]
+
+
+def test_a_stale_writer_of_one_log_adds_nothing(lake: Lake) -> None:
+    lake.append("default", TABLE, rows(first=0), position=4)
+    owner = Lake(lake.root, app_id="inbox:1")
+    assert owner.written("default", TABLE) == 4
+    owner.append("default", TABLE, rows(first=10), position=9)
+    for refreshed in (False, True):
+        if refreshed:  # as a compaction in this process does
+            lake.locked("default", TABLE)
+        with pytest.raises(LostLease, match="up to 9"):
+            lake.append("default", TABLE, rows(first=10), position=7)
+        with pytest.raises(LostLease):
+            lake.append("default", TABLE, rows(first=10), position=12)
+    assert lake.written("default", TABLE) == 9
+    lake.append("default", TABLE, rows(first=20), position=12)
+    assert sorted(read(lake)["pid"].to_pylist()) == [0, 1, 10, 11, 20, 21]
+
+
+def test_two_logs_in_one_lake_each_have_their_position(lake: Lake) -> None:
+    lake.append("default", TABLE, rows(first=0), position=9, app_id="log:a")
+    lake.append("default", TABLE, rows(first=5), position=3, app_id="log:b")
+    assert lake.append("default", TABLE, rows(first=5), position=3, app_id="log:b") is False
+    again = Lake(lake.root, app_id="inbox:1")
+    assert [again.written("default", TABLE, log) for log in ("log:a", "log:b", "")] == [9, 3, 0]
+
+
+def test_columns_that_another_process_added_are_known(lake: Lake) -> None:
+    lake.append("default", TABLE, rows(first=0), position=1)
+    other = Lake(lake.root, app_id="inbox:2")
+    other.columns("default", TABLE)
+    wider = rows(first=5).append_column("fresh", pa.array(["x", "y"]))
+    lake.append("default", TABLE, wider, position=2)
+    other.append("default", TABLE, wider, position=2)
+    clash = rows(first=9).append_column("later", pa.array([1, 2]))
+    lake.append("default", TABLE, clash, position=3)
+    with pytest.raises(BadWire, match="later"):
+        other.append(
+            "default", TABLE, rows().append_column("later", pa.array(["a", "b"])), position=3
+        )
+    assert read(lake).num_rows == 8
 
 
 def test_failed_checkpoint_keeps_the_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
