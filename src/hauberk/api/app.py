@@ -23,10 +23,12 @@ from hauberk.api import (
     health,
     identity,
     overview,
+    runs,
     session,
     stream,
     system,
     users,
+    views,
     workloads,
 )
 from hauberk.api.context import Context
@@ -42,6 +44,8 @@ V1: tuple[HTTPRouteHandler, ...] = (
     *workloads.ROUTES,
     *agents.ROUTES,
     *events.ROUTES,
+    *runs.ROUTES,
+    *views.ROUTES,
     *stream.ROUTES,
     *users.ROUTES,
     *system.ROUTES,

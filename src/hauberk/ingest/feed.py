@@ -14,7 +14,7 @@ from hauberk.schema.view import Notice
 LOST = "lost"
 # Rows that wait for one reader: a notice may hold hundreds.
 MAX_ROWS = 4000
-TOPICS = ("events", "changes", "agents", "collections", "tasks")
+TOPICS = ("events", "changes", "agents", "collections", "tasks", "runs")
 
 
 class Subscription:

@@ -106,6 +106,7 @@ class RolloutInput(Input, frozen=True, kw_only=True):
 
     The first `canary` of them get it first; the others after all of these were healthy for
     `soak_s`. More than `max_failed_pct` percent failed or rolled back in a ring halts it.
+    `downgrade`: agents that run a newer package take it as well.
     """
 
     sha256: str
@@ -113,3 +114,4 @@ class RolloutInput(Input, frozen=True, kw_only=True):
     canary: int = 1
     soak_s: float = 300.0
     max_failed_pct: float = 10.0
+    downgrade: bool = False

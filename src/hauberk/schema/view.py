@@ -30,6 +30,8 @@ UserInput = bodies.UserInput
 UserPatch = bodies.UserPatch
 TokenInput = bodies.TokenInput
 TenantInput = bodies.TenantInput
+SavedViewInput = bodies.SavedViewInput
+RunInput = bodies.RunInput
 AssetState = Literal["assessed", "partial", "error", "not_assessed", "not_collected"]
 
 
@@ -226,7 +228,7 @@ class WorkloadDetail(View, frozen=True, kw_only=True):
 
 
 class TaskView(View, frozen=True, kw_only=True):
-    """A task and its fate. `state`: pending, sent, done, refused, failed, expired."""
+    """A task and its fate. `state`: pending, sent, done, refused, failed, expired, cancelled."""
 
     id: str
     workload: str
@@ -400,7 +402,7 @@ class Overview(View, frozen=True, kw_only=True):
 
 
 class Notice(View, frozen=True, kw_only=True):
-    """One message of the stream: `topic` is events, changes, agents, collections or tasks."""
+    """One message of the stream: `topic` is events, changes, agents, collections, tasks, runs."""
 
     topic: str
     at_ms: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from hauberk.schema.link import AlarmKind
-from hauberk.schema.view import View
+from hauberk.schema.view import TaskView, View
 
 RunState = Literal["running", "done", "cancelled"]
 RolloutState = Literal["canary", "all", "paused", "done", "halted", "cancelled"]
@@ -32,7 +32,10 @@ class SavedView(View, frozen=True, kw_only=True):
 
 
 class RunView(View, frozen=True, kw_only=True):
-    """One order to many machines. `states` counts its tasks by state; they add up to `total`."""
+    """One order to many machines. `states` counts its tasks by state; they add up to `total`.
+
+    A cancelled run has no `ended_ms` while agents that already had their task may still answer.
+    """
 
     id: str
     kind: str
@@ -45,6 +48,12 @@ class RunView(View, frozen=True, kw_only=True):
     created_ms: int
     not_after_ms: int
     ended_ms: int | None = None
+
+
+class RunTaskView(TaskView, frozen=True, kw_only=True):
+    """One machine's part of a run."""
+
+    hostname: str
 
 
 class PackageView(View, frozen=True, kw_only=True):
@@ -76,6 +85,7 @@ class RolloutView(View, frozen=True, kw_only=True):
     canary: int
     soak_s: float
     max_failed_pct: float
+    downgrade: bool = False
     total: int
     states: dict[str, int] = {}
     message: str = ""

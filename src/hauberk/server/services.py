@@ -59,8 +59,10 @@ class GatewayServices:
 
     def result(self, peer: Peer, result: TaskResult) -> None:
         """Take a task's answer and tell the console."""
-        if tasks.finish(self._agents.engine, peer, result):
-            self._publish(peer.tenant, self._notice("tasks", peer.workload))
+        now = self._agents.clock.wall_ns()
+        if tasks.finish(self._agents.engine, peer, result, now_ns=now):
+            for topic in ("tasks", "runs"):
+                self._publish(peer.tenant, self._notice(topic, peer.workload))
 
     def _notice(self, topic: str, workload: str) -> Notice:
         at_ms = self._agents.clock.wall_ns() // _MS

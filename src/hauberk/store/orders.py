@@ -83,30 +83,30 @@ def tasks(
     fields = {
         "id": Field("str", c.id, nullable=False),
         "kind": Field("str", c.kind, nullable=False),
-        "state": Field("str", _task_state(now_ns), nullable=False),
+        "state": Field("str", task_state(now_ns), nullable=False),
         "created_by": Field("str", c.created_by, nullable=False),
         "created_ms": Field("int", c.created_ns // MS, nullable=False),
         "ended_ms": Field("int", c.ended_ns // MS),
         "message": Field("str", c.message, nullable=False),
     }
-    rows = _task_rows(tenant, now_ns).where(c.workload == workload_id)
+    rows = task_rows(tenant, now_ns).where(c.workload == workload_id)
     scope = ("tasks", tenant, workload_id)
     listing = Listing(rows, fields, c.id, "-created_ms", scope)
     with read(engine) as db:
         find_workload(db, tenant, workload_id)
         found = query.page(db, listing, text=text, sort="", cursor=cursor, limit=limit)
-    items = [_task(row) for row in found.rows]
+    items = [task_of(row) for row in found.rows]
     return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ns // MS)
 
 
 def task_view(engine: Engine, tenant: str, task_id: str, now_ns: int) -> TaskView:
     """One task. Raises NotFound."""
     with read(engine) as db:
-        rows = db.execute(_task_rows(tenant, now_ns).where(task.c.id == task_id))
+        rows = db.execute(task_rows(tenant, now_ns).where(task.c.id == task_id))
         row = rows.mappings().first()
     if row is None:
         raise NotFound("no such task in this tenant")
-    return _task(row)
+    return task_of(row)
 
 
 def jobs(engine: Engine) -> list[JobView]:
@@ -168,14 +168,15 @@ def check_desired(desired: DesiredInput) -> None:
         raise Conflict("there is no such version: read the workload")
 
 
-def _task_state(now_ns: int) -> ColumnElement[str]:
+def task_state(now_ns: int) -> ColumnElement[str]:
     """A task whose time is over has expired, whether or not the job has written it down yet."""
     over = and_(task.c.state.in_(("pending", "sent")), task.c.not_after_ns <= now_ns)
     return case((over, literal("expired")), else_=task.c.state)
 
 
-def _task_rows(tenant: str, now_ns: int) -> Select[Any]:
-    return select(task, _task_state(now_ns).label("shown")).where(task.c.tenant == tenant)
+def task_rows(tenant: str, now_ns: int) -> Select[Any]:
+    """The tasks of a tenant, each with its state as people see it: `shown`."""
+    return select(task, task_state(now_ns).label("shown")).where(task.c.tenant == tenant)
 
 
 def _enrolment(row: RowMapping) -> EnrolmentView:
@@ -190,7 +191,8 @@ def _enrolment(row: RowMapping) -> EnrolmentView:
     )
 
 
-def _task(row: RowMapping) -> TaskView:
+def task_of(row: RowMapping) -> TaskView:
+    """The view of a row of `task_rows`."""
     return TaskView(
         id=row["id"],
         workload=row["workload"],

@@ -140,6 +140,9 @@ agent = Table(
     text_column("goodbye"),
     # SHA-256 of the package that it should run, "" to keep what runs.
     text_column("package"),
+    Column("downgrade", Boolean, nullable=False, server_default="0"),
+    # What the agent's last beat told of tampering.
+    text_column("alarms", "[]"),
     Index("agent_workload", "tenant", "workload"),
 )
 
@@ -183,7 +186,7 @@ task = Table(
     text_column("message"),
     ns_column("ended_ns", nullable=True),
     text_column("run"),  # the run that it is a part of, "" for a single order
-    Index("task_run", "tenant", "run"),
+    Index("task_run", "tenant", "run", "state"),
     Index("task_agent", "agent", "state"),
     Index("task_workload", "tenant", "workload", "created_ns"),
 )

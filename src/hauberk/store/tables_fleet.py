@@ -103,6 +103,7 @@ rollout = Table(
     Column("canary", Integer, nullable=False),
     Column("soak_s", Float, nullable=False),
     Column("max_failed_pct", Float, nullable=False),
+    Column("downgrade", Boolean, nullable=False, server_default="0"),
     text_column("message"),
     text_column("created_by"),
     ns_column("created_ns"),

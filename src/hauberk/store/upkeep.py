@@ -16,6 +16,7 @@ from hauberk.store.jobs import Job
 from hauberk.store.lake import Lake, day_of
 from hauberk.store.steady import Steady
 from hauberk.store.tables import api_token, asset, asset_change, enrolment, session, task
+from hauberk.store.tables_fleet import run
 
 DAY_NS = 86_400 * 1_000_000_000
 
@@ -81,6 +82,7 @@ def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
         delete(enrolment).where(enrolment.c.expires_ns <= now_ns - 30 * DAY_NS),
         delete(asset).where(asset.c.gone_ns <= now_ns - keep.gone_days * DAY_NS),
         delete(task).where(task.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
+        delete(run).where(run.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
         delete(asset_change).where(asset_change.c.at_ns <= now_ns - keep.change_days * DAY_NS),
     )
     with write(engine) as db:

@@ -47,8 +47,10 @@ def test_task_is_signed_numbered_and_sent_until_answered(kit: Kit) -> None:
     assert order.args == {"subclasses": ["os.release"]}
     assert state(kit, first) == "sent"
     assert len(kit.agents.beat(peer, beat()).tasks) == 2
-    assert tasks.finish(kit.engine, peer, TaskResult(task=first, outcome="done", ended_ns=5))
-    assert not tasks.finish(kit.engine, peer, TaskResult(task=first, outcome="failed"))
+    assert tasks.finish(
+        kit.engine, peer, TaskResult(task=first, outcome="done", ended_ns=5), now_ns=6
+    )
+    assert not tasks.finish(kit.engine, peer, TaskResult(task=first, outcome="failed"), now_ns=6)
     assert state(kit, first) == "done"
     assert len(kit.agents.beat(peer, beat()).tasks) == 1
 
@@ -69,7 +71,7 @@ def test_other_tenants_and_agents_have_no_say(kit: Kit) -> None:
         create(kit, peer, tenant="other")
     name = create(kit, peer)[0]
     with pytest.raises(NotFound):
-        tasks.finish(kit.engine, stranger, TaskResult(task=name, outcome="done"))
+        tasks.finish(kit.engine, stranger, TaskResult(task=name, outcome="done"), now_ns=6)
     assert kit.agents.beat(stranger, beat()).tasks == []
     kit.agents.revoke("default", peer.agent)
     with pytest.raises(NotFound, match="no active agent"):

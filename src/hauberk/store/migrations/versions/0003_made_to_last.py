@@ -23,15 +23,21 @@ def _ns(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.BigInteger(), nullable=nullable)
 
 
+def _flag(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Boolean(), nullable=False, server_default="0")
+
+
 def upgrade() -> None:
     with op.batch_alter_table("agent") as table:
         table.add_column(_text("package_state", "null"))
         table.add_column(_text("budget_state", "null"))
         table.add_column(_text("goodbye"))
         table.add_column(_text("package"))
+        table.add_column(_flag("downgrade"))
+        table.add_column(_text("alarms", "[]"))
     with op.batch_alter_table("task") as table:
         table.add_column(_text("run"))
-        table.create_index("task_run", ["tenant", "run"])
+        table.create_index("task_run", ["tenant", "run", "state"])
     op.create_table(
         "lease",
         _key("name"),
@@ -111,6 +117,7 @@ def upgrade() -> None:
         sa.Column("canary", sa.Integer(), nullable=False),
         sa.Column("soak_s", sa.Float(), nullable=False),
         sa.Column("max_failed_pct", sa.Float(), nullable=False),
+        _flag("downgrade"),
         _text("message"),
         _text("created_by"),
         _ns("created_ns"),
