@@ -32,6 +32,7 @@ from hauberk.schema.link import (
 )
 
 REFUSED_PAUSE_S = 10.0
+SLOWEST_BEAT_S = 120.0
 _NS = 1_000_000_000
 RENEWED_NS = 6 * 3600 * _NS
 _log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class LinkLoop:
 
     def _beat(self, now: int) -> None:
         entries = self._ledger.entries()
-        self._beat_ns = now + int(self._beat_s * (0.9 + 0.2 * self._random()) * _NS)
+        self._next_beat(now, self._beat_s)
         try:
             with self._ledger.measure("beat"):
                 beat = self._hooks.beat(entries, self._desired.current.version)
@@ -167,12 +168,17 @@ class LinkLoop:
             self._stop_or_log("beat", error)
             return
         self._backoff.succeeded()
+        if reply.beat_s > self._beat_s:
+            self._next_beat(now, min(reply.beat_s, SLOWEST_BEAT_S))
         if self.unreachable:
             # The server is back: don't sit out a long pause.
             self.unreachable = False
             self._send_ns = 0
         self._ledger.told(len(entries))
         self._take(reply)
+
+    def _next_beat(self, now: int, seconds: float) -> None:
+        self._beat_ns = now + int(seconds * (0.9 + 0.2 * self._random()) * _NS)
 
     def _take(self, reply: BeatReply) -> None:
         if reply.resync:

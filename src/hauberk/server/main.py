@@ -77,6 +77,7 @@ class Server:
         self.supervisor = Supervisor()
         self._listeners: list[listen.Listener] = []
         self._apps: list[Litestar] = []
+        self._services: GatewayServices | None = None
 
     def urls(self) -> list[str]:
         """Addresses of the console."""
@@ -135,6 +136,8 @@ class Server:
             sock.close()
         for name in self.supervisor.join(STOP_S):
             _log.error("%s did not end within %.0f s", name, STOP_S)
+        if self._services is not None:
+            self._services.close()
         try:
             self.stores.close()
         except StorageFull as error:
@@ -152,7 +155,7 @@ class Server:
 
         stores.agents.on_change = changed
         stores.jobs.add(Job("certificate", RENEW_S, self._renew))
-        services = GatewayServices(
+        services = self._services = GatewayServices(
             stores.agents, self.keys, publish=publish, named=stores.names.put
         )
         gateway = Gateway(services, identities, stores.receiver, self.clock)

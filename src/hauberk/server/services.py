@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from hauberk.link.gateway.identity import Peer
 from hauberk.schema.link import (
@@ -15,8 +16,10 @@ from hauberk.schema.link import (
     TaskResult,
 )
 from hauberk.schema.view import Notice
+from hauberk.server.beats import Beats
 from hauberk.store import tasks
 from hauberk.store.agents import Agents
+from hauberk.store.database import after_commit
 from hauberk.store.keys import Keys
 
 Publish = Callable[[str, Notice], None]
@@ -37,6 +40,11 @@ class GatewayServices:
         """`named(tenant, workload, hostname)` hears what each beat says."""
         self._agents, self._keys = agents, keys
         self._publish, self._named = publish, named
+        self._beats = Beats(agents.engine, self._take, agents.clock)
+
+    def close(self) -> None:
+        """Answer the beats that wait."""
+        self._beats.close()
 
     def ca_pem(self) -> bytes:
         """The CA certificate."""
@@ -50,12 +58,9 @@ class GatewayServices:
         """Certify a new key."""
         return self._agents.rotate(peer, request)
 
-    def beat(self, peer: Peer, beat: Beat) -> BeatReply:
-        """Take a sign of life and tell the console."""
-        reply = self._agents.beat(peer, beat)
-        self._named(peer.tenant, peer.workload, beat.facts.hostname)
-        self._publish(peer.tenant, self._notice("agents", peer.workload))
-        return reply
+    def beat(self, peer: Peer, beat: Beat) -> Future[BeatReply]:
+        """Take a sign of life and tell the console; answered once it is committed."""
+        return self._beats.submit(peer, beat)
 
     def result(self, peer: Peer, result: TaskResult) -> None:
         """Take a task's answer and tell the console."""
@@ -63,6 +68,16 @@ class GatewayServices:
         if tasks.finish(self._agents.engine, peer, result, now_ns=now):
             for topic in ("tasks", "runs"):
                 self._publish(peer.tenant, self._notice(topic, peer.workload))
+
+    def _take(self, peer: Peer, beat: Beat) -> BeatReply:
+        reply = self._agents.beat(peer, beat)
+
+        def told() -> None:
+            self._named(peer.tenant, peer.workload, beat.facts.hostname)
+            self._publish(peer.tenant, self._notice("agents", peer.workload))
+
+        after_commit(self._agents.engine, told)
+        return reply
 
     def _notice(self, topic: str, workload: str) -> Notice:
         at_ms = self._agents.clock.wall_ns() // _MS

@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import RowMapping
 
 from hauberk import signing
 from hauberk.errors import BadWire, Conflict, Forbidden, NotFound, Unauthenticated
@@ -21,21 +22,23 @@ from hauberk.schema.ids import agent_id, uuid_from
 from hauberk.schema.link import (
     Beat,
     BeatReply,
+    BudgetState,
     EnrolReply,
     EnrolRequest,
+    PackageState,
     RotateReply,
     RotateRequest,
     SensorHealth,
     WorkloadFacts,
 )
-from hauberk.store import audit, desired, ledger, tasks
+from hauberk.store import alarms, audit, desired, ledger, tasks
 from hauberk.store.database import after_commit, read, write
 from hauberk.store.keys import AGENT_DAYS, Keys, agent_key_of
 from hauberk.store.tables import agent, agent_instance, enrolment, workload
 
 # A new certificate is asked for when a third of its life is left.
 _ROTATE_NS = AGENT_DAYS * 86_400 * 1_000_000_000 // 3
-_MAX_TEXT = 256
+_MAX_TEXT, _MAX_WORD = 256, 100
 MAX_INSTANCES = 1000
 _MAX_VERSION = 2**31 - 2
 
@@ -49,7 +52,8 @@ class Agents:
     """The agents of every tenant.
 
     `on_change(tenant, workload, agent)` is called after an agent's identity or state changed, so
-    that caches forget it and the console hears of it.
+    that caches forget it and the console hears of it; `on_alarm(tenant, workload)` after its alarms
+    did.
     """
 
     def __init__(
@@ -59,9 +63,10 @@ class Agents:
         clock: Clock,
         *,
         on_change: Callable[[str, str, str], None] = lambda _tenant, _workload, _agent: None,
+        on_alarm: Callable[[str, str], None] = lambda _tenant, _workload: None,
     ) -> None:
         self.engine, self.keys, self.clock = engine, keys, clock
-        self.on_change = on_change
+        self.on_change, self.on_alarm = on_change, on_alarm
 
     def invite(
         self, tenant: str, *, url: str, note: str = "", ttl_s: int = 86_400, created_by: str
@@ -154,6 +159,7 @@ class Agents:
             task_key=self.keys.task_public,
             task_key_id=self.keys.task_key_id,
             tenant=tenant,
+            release_key=self.keys.release_public,
         )
 
     def peer(self, name: str, serial: str) -> Peer:
@@ -267,10 +273,13 @@ class Agents:
                 )
             else:
                 self._record(db, peer, beat, now)
+                self._alarms(db, peer, row, beat, now)
                 orders = tasks.pending(db, peer.agent, now_ns=now)
                 document = desired.for_agent(db, self.keys, peer, beat.desired_version)
         if cloned:
-            self.on_change(peer.tenant, peer.workload, peer.agent)
+            after_commit(
+                self.engine, lambda: self.on_change(peer.tenant, peer.workload, peer.agent)
+            )
             raise Cloned("two machines use this agent's key: enrol each of them anew")
         rotate = row["certificate_expires_ns"] - now < _ROTATE_NS
         return BeatReply(
@@ -295,6 +304,9 @@ class Agents:
                 sensor=_json(_short(beat.sensor)),
                 resources=_json(beat.resources),
                 acknowledged_version=beat.desired_version,
+                package_state=_json(_short_package(beat.package)),
+                budget_state=_json(_short_budget(beat.budget)),
+                goodbye=beat.goodbye[:_MAX_WORD],
             )
         )
         db.execute(
@@ -303,6 +315,24 @@ class Agents:
             .values(hostname=facts.hostname, facts=_json(facts), last_seen_ns=now, resync=False)
         )
         ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger, now_ns=now)
+
+    def _alarms(
+        self, db: Connection, peer: Peer, row: RowMapping, beat: Beat, now: int
+    ) -> None:
+        """`row` is of before this beat."""
+        told = alarms.bounded(beat.alarms)
+        text = alarms.text_of(told)
+        # An agent of a former version never says goodbye.
+        says = row["package_state"] != "null" or row["budget_state"] != "null"
+        former = row["instance"] not in ("", beat.instance) and row["boot"] == beat.boot
+        died = says and former and not row["goodbye"]
+        if died:
+            alarms.killed(db, peer, last_ns=row["last_beat_ns"] or now, now_ns=now)
+        if text != row["alarms"]:
+            alarms.told(db, peer, told, now_ns=now)
+            db.execute(update(agent).where(agent.c.id == peer.agent).values(alarms=text))
+        if died or text != row["alarms"]:
+            after_commit(self.engine, lambda: self.on_alarm(peer.tenant, peer.workload))
 
     def _promote(self, name: str, serial: str) -> None:
         with write(self.engine) as db:
@@ -400,6 +430,26 @@ def _short(sensor: SensorHealth) -> SensorHealth:
     )
 
 
+def _short_package(state: PackageState | None) -> PackageState | None:
+    if state is None:
+        return None
+    words = {
+        name: getattr(state, name)[:_MAX_WORD] for name in ("version", "sha256", "slot", "wanted")
+    }
+    return msgspec.structs.replace(state, message=state.message[:1024], **words)
+
+
+def _short_budget(state: BudgetState | None) -> BudgetState | None:
+    if state is None:
+        return None
+    pressure = dict(list((state.pressure or {}).items())[:8]) if state.pressure else state.pressure
+    if pressure:
+        pressure = {name[:_MAX_WORD]: share for name, share in pressure.items()}
+    return msgspec.structs.replace(
+        state, detail=state.detail[:1024], shed=state.shed[:1024], pressure=pressure
+    )
+
+
 def _bounded(facts: WorkloadFacts) -> WorkloadFacts:
     """Facts are a machine's own words: keep them short."""
     short: dict[str, Any] = {
@@ -411,5 +461,5 @@ def _bounded(facts: WorkloadFacts) -> WorkloadFacts:
     return msgspec.structs.replace(facts, addresses=addresses, **short)
 
 
-def _json(document: msgspec.Struct) -> str:
+def _json(document: msgspec.Struct | None) -> str:
     return msgspec.json.encode(document).decode()

@@ -20,7 +20,7 @@ def test_the_console_hears_of_beats_and_answers(kit: Kit) -> None:
         named=lambda *args: named.append(args),
     )
     peer = kit.peer("other")
-    services.beat(peer, beat())
+    assert services.beat(peer, beat()).result(5).server_ns == kit.clock.wall
     assert named == [("other", peer.workload, FACTS.hostname)]
     made = tasks.create(
         kit.engine, kit.keys, kit.clock, "other", peer.workload,
@@ -31,7 +31,9 @@ def test_the_console_hears_of_beats_and_answers(kit: Kit) -> None:
     assert [(t, n.topic, n.workload) for t, n in heard] == [
         ("other", "agents", peer.workload),
         ("other", "tasks", peer.workload),
+        ("other", "runs", peer.workload),
     ]
     with pytest.raises(NotFound):
         services.result(peer, TaskResult(task="none", outcome="done"))
     assert services.ca_pem() == kit.keys.ca_pem
+    services.close()

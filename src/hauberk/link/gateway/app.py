@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Future
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -66,7 +67,10 @@ _log = logging.getLogger(__name__)
 
 
 class Services(Protocol):
-    """What the server does for agents; each call may block and runs in a worker thread."""
+    """What the server does for agents; each call may block and runs in a worker thread.
+
+    `beat` alone does not block: beats are too many for threads.
+    """
 
     def ca_pem(self) -> bytes:
         """The CA certificate."""
@@ -77,8 +81,8 @@ class Services(Protocol):
     def rotate(self, peer: Peer, request: RotateRequest) -> RotateReply:
         """Certify a new key."""
 
-    def beat(self, peer: Peer, beat: Beat) -> BeatReply:
-        """Take a sign of life."""
+    def beat(self, peer: Peer, beat: Beat) -> Future[BeatReply]:
+        """Take a sign of life; the answer comes once it is kept."""
 
     def result(self, peer: Peer, result: TaskResult) -> None:
         """Take a task's answer."""
@@ -177,7 +181,7 @@ class Gateway:
         peer = await self._peer(scope)
         self._beats.take(peer.agent)
         beat = await self._read(scope, receive, Beat, peer.agent)
-        return _encode(await asyncio.to_thread(self._services.beat, peer, beat))
+        return _encode(await asyncio.wrap_future(self._services.beat(peer, beat)))
 
     async def _result(self, scope: Scope, receive: Receive) -> bytes:
         peer = await self._peer(scope)
