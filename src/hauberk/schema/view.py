@@ -13,7 +13,15 @@ import msgspec
 
 from hauberk.schema import input as bodies
 from hauberk.schema.asset import Column, Problem
-from hauberk.schema.link import Budget, LedgerEntry, Resources, Schedule, SensorHealth
+from hauberk.schema.link import (
+    Budget,
+    BudgetState,
+    LedgerEntry,
+    PackageState,
+    Resources,
+    Schedule,
+    SensorHealth,
+)
 from hauberk.schema.link import WorkloadFacts as Facts
 from hauberk.schema.taxonomy import Title
 
@@ -32,6 +40,7 @@ TokenInput = bodies.TokenInput
 TenantInput = bodies.TenantInput
 SavedViewInput = bodies.SavedViewInput
 RunInput = bodies.RunInput
+RolloutInput = bodies.RolloutInput
 AssetState = Literal["assessed", "partial", "error", "not_assessed", "not_collected"]
 
 
@@ -173,7 +182,10 @@ AgentState = Literal["online", "late", "offline", "revoked", "cloned"]
 
 
 class AgentView(View, frozen=True, kw_only=True):
-    """One agent and its last word. `skew_ms` bounds its clock's error against the server's."""
+    """One agent and its last word. `skew_ms` bounds its clock's error against the server's.
+
+    `goodbye`: why it is not there ("stopped", "upgrade", "uninstall"). `alarms` that are open.
+    """
 
     id: str
     workload: str
@@ -189,6 +201,10 @@ class AgentView(View, frozen=True, kw_only=True):
     resources: Resources | None = None
     desired_version: int = 0
     acknowledged_version: int = 0
+    package: PackageState | None = None
+    budget: BudgetState | None = None
+    goodbye: str = ""
+    alarms: int = 0
 
 
 class WorkloadView(View, frozen=True, kw_only=True):
@@ -253,7 +269,10 @@ class EventRow(View, frozen=True, kw_only=True):
 
 
 class EnrolmentView(View, frozen=True, kw_only=True):
-    """An enrolment token; `token` and `command` only in the answer that made it."""
+    """An enrolment token; `token`, `command` and `install` only in the answer that made it.
+
+    `install` is for a machine that has nothing; None where no package was added yet.
+    """
 
     id: str
     note: str
@@ -264,6 +283,7 @@ class EnrolmentView(View, frozen=True, kw_only=True):
     used_by: str = ""
     token: str | None = None
     command: str | None = None
+    install: str | None = None
 
 
 class UserView(View, frozen=True, kw_only=True):

@@ -442,9 +442,10 @@ def _short_package(state: PackageState | None) -> PackageState | None:
 def _short_budget(state: BudgetState | None) -> BudgetState | None:
     if state is None:
         return None
-    pressure = dict(list((state.pressure or {}).items())[:8]) if state.pressure else state.pressure
-    if pressure:
-        pressure = {name[:_MAX_WORD]: share for name, share in pressure.items()}
+    pressure = state.pressure
+    if pressure is not None:
+        known = ((name[:_MAX_WORD], share) for name, share in list(pressure.items())[:8])
+        pressure = {name: share for name, share in known if 0 <= share <= 100}
     return msgspec.structs.replace(
         state, detail=state.detail[:1024], shed=state.shed[:1024], pressure=pressure
     )

@@ -23,7 +23,9 @@ from hauberk.errors import NotFound
 from hauberk.schema.asset import Problem
 from hauberk.schema.link import (
     Budget,
+    BudgetState,
     LedgerEntry,
+    PackageState,
     Resources,
     Schedule,
     SensorHealth,
@@ -39,11 +41,13 @@ from hauberk.schema.view import (
     WorkloadDetail,
     WorkloadView,
 )
+from hauberk.store import dialect, query
 from hauberk.store import ledger as ledger_store
-from hauberk.store import query
 from hauberk.store.database import read
+from hauberk.store.dialect import json_text
 from hauberk.store.query import Field, Listing
 from hauberk.store.tables import agent, collection, ledger, role, workload
+from hauberk.store.tables_fleet import alarm
 
 _S, MS = 1_000_000_000, 1_000_000
 LATE_S, OFFLINE_S = 30, 180
@@ -72,7 +76,7 @@ def workload_listing(tenant: str) -> Listing:
     """The list of machines, for whoever narrows it by a filter."""
     c = workload.c
     roles = (
-        select(func.json_group_array(role.c.role))
+        select(dialect.json_group(role.c.role))
         .where(role.c.tenant == c.tenant, role.c.workload == c.id)
         .scalar_subquery()
     )
@@ -83,12 +87,12 @@ def workload_listing(tenant: str) -> Listing:
         "created_ms": Field("int", c.created_ns // MS, nullable=False),
         "last_seen_ms": Field("int", c.last_seen_ns // MS),
         "role": Field("list", roles),
-        "addresses": Field("list", func.json_extract(c.facts, "$.addresses")),
-        "cpus": Field("int", func.json_extract(c.facts, "$.cpus")),
-        "memory_bytes": Field("int", func.json_extract(c.facts, "$.memory_bytes")),
+        "addresses": Field("list", dialect.json_field(c.facts, "addresses", "list")),
+        "cpus": Field("int", dialect.json_int(c.facts, "cpus")),
+        "memory_bytes": Field("int", dialect.json_int(c.facts, "memory_bytes")),
     }
     for name in ("machine_id", "os", "os_version", "kernel", "arch", "kind"):
-        fields[name] = Field("str", func.json_extract(c.facts, f"$.{name}"))
+        fields[name] = Field("str", dialect.json_text(c.facts, name))
     rows = select(workload).where(c.tenant == tenant)
     return Listing(rows, fields, c.id, "hostname", ("workloads", tenant))
 
@@ -169,12 +173,18 @@ def agent_listing(tenant: str, now_ns: int) -> Listing:
         "site": Field("str", workload.c.site),
         "state": Field("str", state_of(now_ns), nullable=False),
         "version": Field("str", c.version, nullable=False),
-        "tier": Field("str", func.json_extract(c.sensor, "$.tier")),
-        "lost": Field("int", func.json_extract(c.sensor, "$.lost")),
+        "tier": Field("str", dialect.json_text(c.sensor, "tier")),
+        "lost": Field("int", dialect.json_int(c.sensor, "lost")),
         "enrolled_ms": Field("int", c.enrolled_ns // MS, nullable=False),
         "last_beat_ms": Field("int", c.last_beat_ns // MS),
         "certificate_expires_ms": Field("int", c.certificate_expires_ns // MS),
         "skew_ms": Field("int", c.skew_ns // MS),
+        "goodbye": Field("str", c.goodbye, nullable=False),
+        "alarms": Field("int", _open_alarms(), nullable=False),
+        "slot": Field("str", json_text(c.package_state, "slot")),
+        "package": Field("str", json_text(c.package_state, "sha256")),
+        "package_state": Field("str", json_text(c.package_state, "state")),
+        "arch": Field("str", json_text(workload.c.facts, "arch")),
     }
     rows = _agent_rows(tenant, now_ns)
     return Listing(rows, fields, c.id, "hostname", ("agents", tenant))
@@ -285,10 +295,18 @@ def _agent_rows(tenant: str, now_ns: int) -> Select[Any]:
             workload.c.hostname,
             workload.c.site,
             workload.c.desired_version,
+            _open_alarms().label("open_alarms"),
         )
         .select_from(agent.outerjoin(workload, home))
         .where(agent.c.tenant == tenant)
     )
+
+
+def _open_alarms() -> ColumnElement[int]:
+    mine = and_(
+        alarm.c.tenant == agent.c.tenant, alarm.c.agent == agent.c.id, alarm.c.until_ns.is_(None)
+    )
+    return select(func.count()).select_from(alarm).where(mine).correlate(agent).scalar_subquery()
 
 
 def _agent(row: RowMapping) -> AgentView:
@@ -308,6 +326,10 @@ def _agent(row: RowMapping) -> AgentView:
         resources=msgspec.json.decode(row["resources"], type=Resources | None),
         desired_version=row["desired_version"] or 0,
         acknowledged_version=row["acknowledged_version"],
+        package=msgspec.json.decode(row["package_state"], type=PackageState | None),
+        budget=msgspec.json.decode(row["budget_state"], type=BudgetState | None),
+        goodbye=row["goodbye"],
+        alarms=row["open_alarms"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The server's keys: CA, TLS certificate, task-signing key. Files 0600 in a 0700 folder.
+"""The server's keys: CA, TLS certificate, keys that sign tasks and packages; 0600 in a 0700 folder.
 
 CA and server certificate are ECDSA P-256, because browsers accept no Ed25519 server certificate;
 agents' certificates carry their own Ed25519 key.
@@ -28,7 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hauberk import signing
 from hauberk.errors import BadInput, BadWire
-from hauberk.schema.link import Signed
+from hauberk.schema.link import Package, Signed
 from hauberk.store.files import make_folder, write_atomic
 
 CA_DAYS, SERVER_DAYS, AGENT_DAYS = 3650, 365, 30
@@ -47,6 +47,7 @@ class Keys:
         ca_sha256: fingerprint of its DER, which enrolment tokens carry.
         task_key_id: 16 hex digits that name the task-signing key.
         task_public: its 32 raw public bytes.
+        release_public: those of the key that signs agent packages.
     """
 
     def __init__(self, folder: Path, *, now_ns: int) -> None:
@@ -61,9 +62,11 @@ class Keys:
         self._ca_key = _ec_key(folder / "ca.key")
         self._ca = self._load_ca(now_ns)
         self._task_key = _ed_key(folder / "task.key")
+        self._release_key = _ed_key(folder / "release.key")
         self.ca_pem = self._ca.public_bytes(Encoding.PEM)
         self.ca_sha256 = self._ca.fingerprint(hashes.SHA256())
         self.task_public = signing.raw_public(self._task_key)
+        self.release_public = signing.raw_public(self._release_key)
         self.task_key_id = hashlib.sha256(b"hauberk-task\0" + self.task_public).hexdigest()[:16]
 
     @property
@@ -80,6 +83,11 @@ class Keys:
         """Bytes of Signed: the exact bytes of `document` and the task key's signature."""
         body = _encoder.encode(document)
         return _encoder.encode(Signed(body, signing.sign(self._task_key, context, body)))
+
+    def sign_package(self, package: Package) -> bytes:
+        """Bytes of Signed: what agents install, vouched for by the release key."""
+        body = _encoder.encode(package)
+        return _encoder.encode(Signed(body, signing.sign(self._release_key, "pack", body)))
 
     def server_certificate(self, names: Sequence[str], *, now_ns: int) -> bool:
         """Make or renew the TLS certificate for `names` (host names and addresses).

@@ -1,7 +1,8 @@
 """The tables of the SQL state. Every row, key and query carries its tenant.
 
 Times are wall-clock nanoseconds. JSON columns hold msgspec-encoded JSON text. Schema changes go
-through alembic (store/migrations); `metadata` is what the newest migration gives.
+through alembic (store/migrations); `metadata` is what the newest migration gives. Columns have the
+types of `dialect`: texts are bytewise and numbers have 64 bits on every backend.
 """
 
 from __future__ import annotations
@@ -12,24 +13,29 @@ from sqlalchemy import (
     Column,
     Float,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
-    Text,
 )
+
+from hauberk.store.dialect import JsonWords, Whole, Words
 
 metadata = MetaData()
 
 
 def key_column(name: str) -> Column[str]:
     """A text column of the primary key."""
-    return Column(name, Text, primary_key=True)
+    return Column(name, Words, primary_key=True)
 
 
 def text_column(name: str, default: str | None = "") -> Column[str]:
     """Text, never null unless its default is None."""
-    return Column(name, Text, nullable=default is None, server_default=default)
+    return Column(name, Words, nullable=default is None, server_default=default)
+
+
+def json_column(name: str, default: str) -> Column[str]:
+    """Encoded JSON, never null."""
+    return Column(name, JsonWords, nullable=False, server_default=default)
 
 
 def ns_column(name: str, *, nullable: bool = False) -> Column[int]:
@@ -72,7 +78,7 @@ api_token = Table(
     text_column("tenant"),
     text_column("name"),
     text_column("role"),
-    Column("token_hash", Text, nullable=False, unique=True),
+    Column("token_hash", Words, nullable=False, unique=True),
     text_column("created_by"),
     ns_column("created_ns"),
     ns_column("expires_ns"),
@@ -84,12 +90,12 @@ audit = Table(
     "audit",
     metadata,
     key_column("tenant"),
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Whole, primary_key=True, autoincrement=False),
     ns_column("at_ns"),
     text_column("actor"),
     text_column("action"),
     text_column("target"),
-    text_column("detail", "{}"),
+    json_column("detail", "{}"),
     text_column("prev_hash"),
     text_column("hash"),
 )
@@ -101,13 +107,13 @@ workload = Table(
     key_column("id"),
     text_column("hostname"),
     text_column("site"),
-    text_column("facts", "{}"),
+    json_column("facts", "{}"),
     ns_column("created_ns"),
     ns_column("last_seen_ns", nullable=True),
     # Stable on a workload until schedule or budget are replaced.
-    Column("desired_version", Integer, nullable=False, server_default="0"),
-    text_column("schedule", "{}"),
-    text_column("budget", "{}"),
+    Column("desired_version", Whole, nullable=False, server_default="0"),
+    json_column("schedule", "{}"),
+    json_column("budget", "{}"),
     Column("resync", Boolean, nullable=False, server_default="0"),
 )
 
@@ -131,18 +137,18 @@ agent = Table(
     ns_column("skew_ns", nullable=True),
     text_column("instance"),
     text_column("boot"),
-    text_column("sensor", "null"),
-    text_column("resources", "null"),
-    Column("acknowledged_version", Integer, nullable=False, server_default="0"),
-    Column("task_sequence", Integer, nullable=False, server_default="0"),
-    text_column("package_state", "null"),
-    text_column("budget_state", "null"),
+    json_column("sensor", "null"),
+    json_column("resources", "null"),
+    Column("acknowledged_version", Whole, nullable=False, server_default="0"),
+    Column("task_sequence", Whole, nullable=False, server_default="0"),
+    json_column("package_state", "null"),
+    json_column("budget_state", "null"),
     text_column("goodbye"),
     # SHA-256 of the package that it should run, "" to keep what runs.
     text_column("package"),
     Column("downgrade", Boolean, nullable=False, server_default="0"),
     # What the agent's last beat told of tampering.
-    text_column("alarms", "[]"),
+    json_column("alarms", "[]"),
     Index("agent_workload", "tenant", "workload"),
 )
 
@@ -160,7 +166,7 @@ enrolment = Table(
     metadata,
     key_column("id"),
     text_column("tenant"),
-    Column("secret_hash", Text, nullable=False, unique=True),
+    Column("secret_hash", Words, nullable=False, unique=True),
     text_column("note"),
     text_column("created_by"),
     ns_column("created_ns"),
@@ -176,7 +182,7 @@ task = Table(
     text_column("tenant"),
     text_column("workload"),
     text_column("agent"),
-    Column("sequence", Integer, nullable=False),
+    Column("sequence", Whole, nullable=False),
     text_column("kind"),
     text_column("state", "pending"),  # pending, sent, done, refused, failed, expired, cancelled
     Column("signed", LargeBinary, nullable=False),
@@ -200,7 +206,7 @@ asset = Table(
     key_column("key"),
     text_column("id"),
     text_column("label"),
-    text_column("fields", "{}"),
+    json_column("fields", "{}"),
     ns_column("first_seen_ns"),
     ns_column("changed_ns"),
     ns_column("last_seen_ns"),
@@ -213,7 +219,7 @@ asset = Table(
 asset_change = Table(
     "asset_change",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", Whole, primary_key=True, autoincrement=True),
     text_column("tenant"),
     text_column("workload"),
     text_column("subclass"),
@@ -221,8 +227,8 @@ asset_change = Table(
     text_column("label"),
     ns_column("at_ns"),
     text_column("kind"),  # added, changed, removed
-    text_column("before", "{}"),
-    text_column("after", "{}"),
+    json_column("before", "{}"),
+    json_column("after", "{}"),
     Index("change_time", "tenant", "at_ns"),
     Index("change_workload", "tenant", "workload", "at_ns"),
     Index("change_asset", "tenant", "asset", "at_ns"),
@@ -235,12 +241,12 @@ collection = Table(
     key_column("workload"),
     key_column("subclass"),
     text_column("outcome"),
-    Column("rows", Integer, nullable=False),
+    Column("rows", Whole, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     ns_column("ended_ns"),
     ns_column("received_ns"),
     Column("cpu_s", Float, nullable=False),
-    text_column("problems", "[]"),
+    json_column("problems", "[]"),
     # When the whole subclass was last seen: unchanged rows are not sent again.
     ns_column("proved_ns", nullable=True),
 )
@@ -267,8 +273,8 @@ role = Table(
     key_column("role"),
     text_column("title_en"),
     text_column("title_zh"),
-    Column("confidence", Integer, nullable=False),
-    text_column("evidence", "[]"),
+    Column("confidence", Whole, nullable=False),
+    json_column("evidence", "[]"),
 )
 
 ledger = Table(
@@ -296,7 +302,7 @@ snapshot_part = Table(
     key_column("workload"),
     key_column("subclass"),
     Column("epoch", BigInteger, primary_key=True, autoincrement=False),
-    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("part", Whole, primary_key=True, autoincrement=False),
 )
 
 consumer = Table(

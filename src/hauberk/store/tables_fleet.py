@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, LargeBinary, Table
 
-from hauberk.store.tables import key_column, metadata, ns_column, text_column
+from hauberk.store.dialect import Whole
+from hauberk.store.tables import json_column, key_column, metadata, ns_column, text_column
 
 # Who may do something alone: a partition of the inbox, for now. `fence` rises with every owner, and
 # what an owner writes is checked against it in the same transaction.
@@ -36,11 +37,11 @@ member = Table(
     key_column("id"),
     text_column("role"),  # server, worker
     text_column("host"),
-    Column("pid", Integer, nullable=False),
+    Column("pid", Whole, nullable=False),
     text_column("version"),
     ns_column("started_ns"),
     ns_column("seen_ns"),
-    text_column("detail", "{}"),
+    json_column("detail", "{}"),
 )
 
 saved_view = Table(
@@ -65,10 +66,10 @@ run = Table(
     key_column("id"),
     text_column("tenant"),
     text_column("kind"),
-    text_column("args", "{}"),
+    json_column("args", "{}"),
     text_column("filter"),
     text_column("state", "running"),  # running, done, cancelled
-    Column("total", Integer, nullable=False, server_default="0"),
+    Column("total", Whole, nullable=False, server_default="0"),
     text_column("created_by"),
     ns_column("created_ns"),
     ns_column("not_after_ns"),
@@ -100,7 +101,7 @@ rollout = Table(
     text_column("filter"),
     text_column("state", "canary"),  # canary, all, paused, done, halted, cancelled
     text_column("ring", "canary"),  # which ring is under way, also while paused
-    Column("canary", Integer, nullable=False),
+    Column("canary", Whole, nullable=False),
     Column("soak_s", Float, nullable=False),
     Column("max_failed_pct", Float, nullable=False),
     Column("downgrade", Boolean, nullable=False, server_default="0"),

@@ -5,6 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from hauberk.store.dialect import Whole, Words
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -12,11 +14,11 @@ depends_on = None
 
 
 def _text(name: str, default: str = "") -> sa.Column[Any]:
-    return sa.Column(name, sa.Text(), nullable=False, server_default=default)
+    return sa.Column(name, Words(), nullable=False, server_default=default)
 
 
 def _key(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text(), primary_key=True)
+    return sa.Column(name, Words(), primary_key=True)
 
 
 def _ns(name: str, *, nullable: bool = False) -> sa.Column[Any]:
@@ -59,7 +61,7 @@ def upgrade() -> None:
         _key("id"),
         _text("role"),
         _text("host"),
-        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("pid", Whole, nullable=False),
         _text("version"),
         _ns("started_ns"),
         _ns("seen_ns"),
@@ -86,7 +88,7 @@ def upgrade() -> None:
         _text("args", "{}"),
         _text("filter"),
         _text("state", "running"),
-        sa.Column("total", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("total", Whole, nullable=False, server_default="0"),
         _text("created_by"),
         _ns("created_ns"),
         _ns("not_after_ns"),
@@ -114,7 +116,7 @@ def upgrade() -> None:
         _text("filter"),
         _text("state", "canary"),
         _text("ring", "canary"),
-        sa.Column("canary", sa.Integer(), nullable=False),
+        sa.Column("canary", Whole, nullable=False),
         sa.Column("soak_s", sa.Float(), nullable=False),
         sa.Column("max_failed_pct", sa.Float(), nullable=False),
         _flag("downgrade"),
