@@ -11,12 +11,12 @@ import apikit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from hauberk.schema.asset import columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.text import from_bytes
-from hauberk.store import query, typed
+from hauberk.store import dialect, query, typed
 from hauberk.store.database import read
 from hauberk.store.filter import And, Compare, Filter, In, IsNull, Not, Or, parse
 from hauberk.store.lake_query import Search
@@ -84,7 +84,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apikit.Stack]:
 
 def in_sql(stack: apikit.Stack, text: str) -> set[int]:
     fields = {
-        name: Field(kind, func.json_extract(asset.c.fields, f"$.{name}"))
+        name: Field(kind, dialect.json_field(asset.c.fields, name, kind))
         for name, kind in KINDS.items()
     }
     rows = select(asset).where(asset.c.subclass == TABLE)

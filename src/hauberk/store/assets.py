@@ -15,7 +15,6 @@ import msgspec
 from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
 
 from hauberk.errors import BadWire
 from hauberk.link import rows as kinds
@@ -24,11 +23,12 @@ from hauberk.link.wire import Table
 from hauberk.schema.ids import row_id
 from hauberk.schema.view import Change
 from hauberk.store import desired
-from hauberk.store.database import write
+from hauberk.store.database import is_temporary, write
+from hauberk.store.dialect import index_key, storable_fields
 from hauberk.store.labels import kind_of
 from hauberk.store.labels import kinds as kinds_here
 from hauberk.store.sets import Incoming, collections, relations, roles, structs
-from hauberk.store.tables import asset, asset_change, collection, consumer, snapshot_part
+from hauberk.store.tables import asset, asset_change, collection, snapshot_part
 
 CONSUMER = "state"
 MAX_PARTS = 100_000
@@ -65,14 +65,10 @@ class Assets:
         self._engine, self._hostname = engine, hostname
         kinds_here()  # a broken collector stops the start, not the first batch
 
-    def position(self) -> int:
-        """Inbox position up to which everything is applied."""
-        with self._engine.begin() as db:
-            query = select(consumer.c.position).where(consumer.c.name == CONSUMER)
-            return int(db.execute(query).scalar() or 0)
-
-    def apply(self, batches: Sequence[Incoming], position: int) -> Applied:
-        """Apply batches and advance the position, all or nothing.
+    def apply(
+        self, batches: Sequence[Incoming], keep: Callable[[Connection, Applied], object]
+    ) -> Applied:
+        """Apply batches, all or nothing, with what `keep` writes: the consumer's position.
 
         A table that cannot be used is left out whole and told in `poison`.
         """
@@ -86,9 +82,9 @@ class Assets:
                     except BadWire as error:
                         done.poison.append((batch, table, str(error)))
                         continue
-                    except OperationalError:
-                        raise
-                    except Exception as error:  # noqa: BLE001  one table must not stop all
+                    except Exception as error:  # one table must not stop all
+                        if is_temporary(error):
+                            raise
                         _log.exception("state: %s of workload %s", table.name, batch.workload)
                         reason = f"{type(error).__name__}: {error}"
                         done.poison.append((batch, table, reason))
@@ -98,7 +94,7 @@ class Assets:
                         done.changes.setdefault(batch.tenant, []).extend(changes)
                     if table.name == kinds.COLLECTION:
                         done.collected.add((batch.tenant, batch.workload))
-            _advance(db, position)
+            keep(db, done)
         return done
 
     def _publishable(self, fresh: Rows) -> list[Change]:
@@ -136,7 +132,8 @@ def _apply(db: Connection, batch: Incoming, table: Table) -> Rows:
 
 def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
     kind = kind_of(subclass)
-    rows = {kind.key(row): row for row in wire.decode_rows(table)}
+    stored = [storable_fields(row) for row in wire.decode_rows(table)]
+    rows = {kind.key(row): row for row in stored}
     epoch, full = _meta(table, "epoch"), bool(_meta(table, "full"))
     here = _here(batch, subclass)
     proved = any(t.name == kinds.COLLECTION for t in batch.tables)
@@ -173,7 +170,7 @@ def _assets(db: Connection, batch: Incoming, table: Table, subclass: str) -> Row
 
 
 def _gone(db: Connection, batch: Incoming, table: Table, subclass: str) -> Rows:
-    keys = [row.key for row in structs(table, kinds.GoneRow)]
+    keys = [index_key(row.key) for row in structs(table, kinds.GoneRow)]
     here = _here(batch, subclass)
     old = {k: v for k, v in _existing(db, here, keys).items() if v["gone_ns"] is None}
     return _log_changes(db, _remove(db, batch, here, list(old.values())))
@@ -297,13 +294,6 @@ def _newest_epoch(db: Connection, batch: Incoming, subclass: str) -> int | None:
         collection.c.subclass == subclass,
     )
     return db.execute(query).scalar()
-
-
-def _advance(db: Connection, position: int) -> None:
-    statement = insert(consumer).values(name=CONSUMER, position=position)
-    db.execute(
-        statement.on_conflict_do_update(index_elements=["name"], set_={"position": position})
-    )
 
 
 def _here(batch: Incoming, subclass: str) -> Any:

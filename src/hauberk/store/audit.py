@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from sqlalchemy.engine import RowMapping
 from hauberk.schema.view import AuditCheck, AuditView, Page
 from hauberk.store import query
 from hauberk.store.database import read, write
+from hauberk.store.dialect import storable, storable_json
 from hauberk.store.query import Field, Listing
 from hauberk.store.tables import audit
 
@@ -63,16 +65,17 @@ def add(
         .order_by(audit.c.seq.desc())
         .limit(1)
     ).first()
-    text = msgspec.json.encode(dict(detail or {}), order="sorted").decode()
+    # The hash is of what the database keeps.
+    text = storable_json(msgspec.json.encode(dict(detail or {}), order="sorted").decode())
     if len(text) > _MAX_DETAIL:
         text = msgspec.json.encode({"cut": text[:_MAX_TEXT]}).decode()
     entry: dict[str, Any] = {
         "tenant": tenant,
         "seq": 1 if last is None else last[0] + 1,
         "at_ns": at_ns,
-        "actor": actor[:_MAX_TEXT],
+        "actor": storable(actor[:_MAX_TEXT]),
         "action": action,
-        "target": target[:_MAX_TEXT],
+        "target": storable(target[:_MAX_TEXT]),
         "detail": text,
         "prev_hash": "" if last is None else last[1],
     }
@@ -90,6 +93,20 @@ def page(
     engine: Engine, tenant: str, text: str, cursor: str | None, limit: int, now_ms: int
 ) -> Page[AuditView]:
     """One page, newest first. Raises BadFilter, BadInput."""
+    listing = _listing(tenant)
+    with read(engine) as db:
+        found = query.page(db, listing, text=text, sort="", cursor=cursor, limit=limit)
+    items = [_view(row) for row in found.rows]
+    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ms)
+
+
+def every(engine: Engine, tenant: str, text: str) -> Iterator[AuditView]:
+    """The whole chain, newest first, without a cap. Raises BadFilter."""
+    rows = query.every(partial(read, engine), _listing(tenant), text=text, sort="")
+    return (_view(row) for row in rows)
+
+
+def _listing(tenant: str) -> Listing:
     c = audit.c
     fields = {
         "seq": Field("int", c.seq, nullable=False),
@@ -99,13 +116,8 @@ def page(
         "target": Field("str", c.target, nullable=False),
         "detail": Field("str", c.detail, nullable=False),
     }
-    listing = Listing(
-        select(audit).where(c.tenant == tenant), fields, c.seq, "-seq", ("audit", tenant), "int"
-    )
-    with read(engine) as db:
-        found = query.page(db, listing, text=text, sort="", cursor=cursor, limit=limit)
-    items = [_view(row) for row in found.rows]
-    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ms)
+    rows = select(audit).where(c.tenant == tenant)
+    return Listing(rows, fields, c.seq, "-seq", ("audit", tenant), "int")
 
 
 def verify(engine: Engine, tenant: str) -> AuditCheck:

@@ -6,6 +6,7 @@ hostile agent sends must neither stop a list nor sort differently.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Text,
     case,
     cast,
+    column,
     func,
     literal,
     literal_column,
@@ -33,6 +35,8 @@ from hauberk.schema.asset import ColumnKind
 
 # What stands for a NUL character, which neither PostgreSQL's text nor SQLite's JSON functions hold.
 NUL = "\U0010ff00"
+# Bytes: an entry of PostgreSQL's indexes takes 2.7 KB, and a relation has two of them.
+MAX_KEY = 1000
 _NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -58,6 +62,14 @@ def storable_fields(fields: dict[str, Any]) -> dict[str, Any]:
     for name, found in bad.items():
         bad[name] = storable(found) if isinstance(found, str) else [storable(t) for t in found]
     return fields | bad if bad else fields
+
+
+def index_key(text: str) -> str:
+    """A key that every index takes; a longer one is cut and ends in its SHA-256."""
+    if len(text) * 4 <= MAX_KEY or len(raw := text.encode()) <= MAX_KEY:
+        return text
+    digest = hashlib.sha256(raw).hexdigest()
+    return f"{raw[: MAX_KEY - 80].decode(errors='ignore')}…{digest}"
 
 
 class Words(TypeDecorator[str]):
@@ -103,31 +115,34 @@ def value(given: object, kind: ColumnKind) -> ColumnElement[Any]:
     return literal(given, _TYPES[kind])
 
 
-def json_field(column: ColumnElement[Any], name: str, kind: ColumnKind) -> ColumnElement[Any]:
+def json_field(document: ColumnElement[Any], name: str, kind: ColumnKind) -> ColumnElement[Any]:
     """A field of a JSON object in a text column; a list as the text of its JSON array."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a field's name")
-    return _FIELDS[kind](column, literal_column(name))
+    return _FIELDS[kind](document, literal_column(name))
 
 
-def json_text(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+def json_text(document: ColumnElement[Any], name: str) -> ColumnElement[Any]:
     """A field that is text."""
-    return json_field(column, name, "str")
+    return json_field(document, name, "str")
 
 
-def json_int(column: ColumnElement[Any], name: str) -> ColumnElement[Any]:
+def json_int(document: ColumnElement[Any], name: str) -> ColumnElement[Any]:
     """A field that is a whole number of 64 bits."""
-    return json_field(column, name, "int")
+    return json_field(document, name, "int")
 
 
-def json_items(array: ColumnElement[Any]) -> Any:
-    """The elements of the text of a JSON array: a table with the column `value`, of text."""
-    return _Items(array).table_valued("value")
+def json_items(array: ColumnElement[Any], *, joins: bool = False) -> Any:
+    """The elements of the text of a JSON array: a table with the column `value`, of text.
+
+    `joins`: it stands beside the table that `array` is of.
+    """
+    return _Items(array).table_valued(column("value", Words()), joins_implicitly=joins)
 
 
-def json_group(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def json_group(texts: ColumnElement[Any]) -> ColumnElement[Any]:
     """Aggregate of a text column: the text of a sorted JSON array; of no rows, `[]`."""
-    return _Group(column)
+    return _Group(texts)
 
 
 def joined(array: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -28,7 +28,7 @@ from hauberk.schema.view import (
     Page,
     SubclassState,
 )
-from hauberk.store import query, typed
+from hauberk.store import dialect, query, typed
 from hauberk.store.database import read
 from hauberk.store.query import Field, Listing
 from hauberk.store.tables import asset, asset_change, collection, relation, workload
@@ -113,12 +113,13 @@ def facets(engine: Engine, scope: AssetScope, name: str, now_ms: int) -> Facets:
         rows = inner.with_only_columns(value, maintain_column_froms=True).subquery()
         counted: Select[Any]
         if kind == "list":
-            item = func.json_each(rows.c.value).table_valued("value", joins_implicitly=True)
-            counted = select(item.c.value, func.count().label("n")).select_from(rows, item)
-            counted = counted.group_by(item.c.value).order_by(func.count().desc(), item.c.value)
+            item = dialect.json_items(rows.c.value, joins=True)
+            one: ColumnElement[Any] = item.c.value
+            counted = select(one, func.count().label("n")).select_from(rows, item)
         else:
-            counted = select(rows.c.value, func.count().label("n"))
-            counted = counted.group_by(rows.c.value).order_by(func.count().desc(), rows.c.value)
+            one = rows.c.value
+            counted = select(one, func.count().label("n"))
+        counted = counted.group_by(one).order_by(func.count().desc(), one.nulls_first())
         found = db.execute(counted.limit(MAX_FACETS + 1)).all()
     values = [FacetValue(value=_facet(kind, v), count=n) for v, n in found[:MAX_FACETS]]
     return Facets(field=name, values=values, more=len(found) > MAX_FACETS, as_of_ms=now_ms)
@@ -167,6 +168,20 @@ def changes(
     engine: Engine, scope: ChangeScope, cursor: str | None, limit: int, now_ms: int
 ) -> Page[Change]:
     """One page of the change log, newest first. Raises BadFilter, BadInput."""
+    listing = _change_listing(scope)
+    with read(engine) as db:
+        found = query.page(db, listing, text=scope.text, sort="", cursor=cursor, limit=limit)
+    items = [change(row) for row in found.rows]
+    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ms)
+
+
+def all_changes(engine: Engine, scope: ChangeScope) -> Iterator[Change]:
+    """The whole change log, newest first, without a cap. Raises BadFilter."""
+    rows = query.every(partial(read, engine), _change_listing(scope), text=scope.text, sort="")
+    return (change(row) for row in rows)
+
+
+def _change_listing(scope: ChangeScope) -> Listing:
     rows = _change_rows(scope.tenant)
     if scope.workload is not None:
         rows = rows.where(asset_change.c.workload == scope.workload)
@@ -184,11 +199,7 @@ def changes(
         "kind": Field("str", c.kind, nullable=False),
     }
     name = ("changes", scope.tenant, scope.workload, scope.since_ms)
-    listing = Listing(rows, fields, c.seq, "-seq", name, "int")
-    with read(engine) as db:
-        found = query.page(db, listing, text=scope.text, sort="", cursor=cursor, limit=limit)
-    items = [change(row) for row in found.rows]
-    return Page(items=items, next=found.next, total=found.total, as_of_ms=now_ms)
+    return Listing(rows, fields, c.seq, "-seq", name, "int")
 
 
 def taxonomy(engine: Engine, tenant: str) -> list[ClassState]:
@@ -347,7 +358,7 @@ def _asset_listing(scope: AssetScope) -> Listing:
     }
     # A column of the subclass wins over a common one of the same name.
     fields |= {
-        col.name: Field(col.kind, func.json_extract(c.fields, f"$.{col.name}")) for col in shown
+        col.name: Field(col.kind, dialect.json_field(c.fields, col.name, col.kind)) for col in shown
     }
     default = "label" if not any(col.name == "label" for col in shown) else "id"
     name = ("assets", scope.tenant, scope.subclass, scope.workload, scope.gone)

@@ -12,6 +12,7 @@ from hauberk.errors import BadWire
 from hauberk.ports import Collector
 from hauberk.registry import discover
 from hauberk.schema.asset import Asset
+from hauberk.store.dialect import index_key
 
 # The first of these that a row has and that is not empty names it for people.
 _NAMES = (
@@ -41,14 +42,14 @@ class Kind:
     defaults: dict[str, Any]
 
     def key(self, row: dict[str, Any]) -> str:
-        """The row's natural key, as `Asset.key()` makes it; an older agent's row takes defaults.
+        """The row's natural key, `index_key` of `Asset.key()`; an older agent's row takes defaults.
 
         Raises:
             BadWire: the row lacks a key field.
         """
         try:
             whole = self.defaults | row
-            return "\x1f".join(str(whole[name]) for name in self.struct.KEY)
+            return index_key("\x1f".join(str(whole[name]) for name in self.struct.KEY))
         except KeyError as error:
             raise BadWire(f"asset/{self.subclass}: rows without {error.args[0]!r}") from error
 

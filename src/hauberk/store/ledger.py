@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from hauberk.schema.link import LedgerEntry
@@ -58,7 +58,8 @@ def totals(
     connection: Connection, tenant: str, workload: str, *, since_ns: int
 ) -> list[LedgerEntry]:
     """Sums per capability over windows that started at or after `since_ns`, dearest first."""
-    sums = [func.sum(ledger.c[name]).label(name) for name in _FIELDS[2:]]
+    # PostgreSQL adds 64-bit numbers up to a decimal one.
+    sums = [cast(func.sum(c := ledger.c[name]), c.type).label(name) for name in _FIELDS[2:]]
     cpu = func.sum(ledger.c.cpu_s)
     query = (
         select(

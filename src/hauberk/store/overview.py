@@ -6,7 +6,7 @@ from sqlalchemy import Engine, func, select
 
 from hauberk.schema.taxonomy import Title
 from hauberk.schema.view import Overview, RoleCount
-from hauberk.store import fleet, inventory, query
+from hauberk.store import dialect, fleet, inventory, query
 from hauberk.store.database import read
 from hauberk.store.lake_query import LakeQuery, Search
 from hauberk.store.tables import agent, asset_change, collection, role, workload
@@ -19,7 +19,7 @@ _MAX_BLIND = 20
 def overview(engine: Engine, lake: LakeQuery, tenant: str, now_ns: int) -> Overview:
     """Counts of one tenant; 24 h are counted back from `now_ns`."""
     since_ms = now_ns // _MS - _DAY_MS
-    tier = func.coalesce(func.json_extract(agent.c.sensor, "$.tier"), "unknown")
+    tier = func.coalesce(dialect.json_text(agent.c.sensor, "tier"), "unknown")
     with read(engine) as db:
         machines = db.execute(
             select(func.count()).select_from(workload).where(workload.c.tenant == tenant)

@@ -32,17 +32,16 @@ from sqlalchemy.engine import RowMapping
 from hauberk.errors import BadFilter, BadInput
 from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.asset import ColumnKind
-from hauberk.store import regex, typed
+from hauberk.store import dialect, regex, typed
 from hauberk.store.filter import And, Compare, Filter, In, IsNull, Not, Or, Value
 
 Matcher = Callable[[ColumnElement[Any], str], ColumnElement[bool]]
 UPPER = str.maketrans({c: chr(c + 32) for c in range(65, 91)})
-_LOWEST: dict[ColumnKind, object] = {"str": "", "int": -(2**62), "float": -1e300, "bool": -1}
+_LOWEST: dict[ColumnKind, object] = {"str": "", "int": -(2**62), "float": -1e300}
 _PYTHON: dict[ColumnKind, type | tuple[type, ...]] = {
     "str": str,
     "int": int,
     "float": (int, float),
-    "bool": int,
 }
 _CHUNK = 20_000
 _INT64 = 2**63
@@ -108,7 +107,7 @@ def page(
     else:
         last = decode_cursor(cursor, digest, (_PYTHON[kind], _PYTHON[listing.id_kind]))
         here = tuple_(key, listing.id)
-        there = tuple_(literal(last[0]), literal(last[1]))
+        there = tuple_(dialect.value(last[0], kind), dialect.value(last[1], listing.id_kind))
         query = query.where(here < there if falling else here > there)
     rows = db.execute(query.limit(limit + 1)).mappings().all()
     more = len(rows) > limit
@@ -174,13 +173,12 @@ def _compare(item: Compare, field: Field, match: Matcher) -> ColumnElement[bool]
         return _sure(_any_of(field, (item.value,)))
     if item.op == "!=":
         return not_(_sure(_any_of(field, (item.value,))))
-    whole = _joined(field) if field.kind == "list" else field.expression
+    whole = dialect.joined(field.expression) if field.kind == "list" else field.expression
     if item.op == "~":
-        needle = str(item.value).translate(UPPER)
-        return _sure(func.instr(func.lower(whole), literal(needle)) > 0)
+        return _sure(dialect.contains(whole, str(item.value).translate(UPPER)))
     if item.op == "=~":
         return _sure(match(whole, str(item.value)))
-    value = literal(item.value)
+    value = dialect.value(item.value, field.kind)
     orders: dict[str, ColumnElement[bool]] = {
         "<": whole < value,
         "<=": whole <= value,
@@ -195,25 +193,18 @@ def _sure(expression: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _any_of(field: Field, values: Sequence[Value]) -> ColumnElement[bool]:
+    wanted = [dialect.value(v, field.kind) for v in values]
     if field.kind != "list":
-        return field.expression.in_([literal(v) for v in values])
-    item = func.json_each(field.expression).table_valued("value")
+        return field.expression.in_(wanted)
+    item = dialect.json_items(field.expression)
     found = select(literal(1)).select_from(item)
-    return found.where(item.c.value.in_([literal(v) for v in values])).exists()
-
-
-def _joined(field: Field) -> ColumnElement[Any]:
-    """A list's elements joined by a space; null stays null, an empty list is empty text."""
-    item = func.json_each(field.expression).table_valued("value")
-    joined = select(func.group_concat(item.c.value, " ")).select_from(item).scalar_subquery()
-    empty = func.iif(field.expression.is_(None), None, "")
-    return func.coalesce(joined, empty)
+    return found.where(item.c.value.in_(wanted)).exists()
 
 
 def _in_matching(
     db: Connection, rows: Select[Any], expression: ColumnElement[Any], pattern: str
 ) -> ColumnElement[bool]:
-    """`=~`: SQLite has no RE2, so the distinct values are matched outside and asked for by name."""
+    """`=~`: SQL has no RE2, so the distinct values are matched outside and asked for by name."""
     regex.check(pattern)
     values = rows.with_only_columns(expression.label("v"), maintain_column_froms=True).distinct()
     matched: list[str] = []
@@ -222,7 +213,7 @@ def _in_matching(
     if not matched:
         return false()
     text = msgspec.json.encode(matched).decode()
-    listed = func.json_each(literal(text)).table_valued("value")
+    listed = dialect.json_items(dialect.value(text, "list"))
     return expression.in_(select(listed.c.value))
 
 
@@ -233,9 +224,12 @@ def _sort_key(listing: Listing, sort: str) -> tuple[ColumnElement[Any], ColumnKi
     known = ", ".join(sorted(n for n, f in listing.fields.items() if f.kind != "list"))
     if field is None or field.kind == "list":
         raise BadFilter(f"cannot sort by {name[:60]!r}; known: {known}", source="sort")
-    if not field.nullable:
-        return field.expression, field.kind, falling
-    return func.coalesce(field.expression, literal(_LOWEST[field.kind])), field.kind, falling
+    # Truth values are sorted as numbers: below "no" is "unknown".
+    kind: ColumnKind = "int" if field.kind == "bool" else field.kind
+    key = dialect.ordinal(field.expression, field.kind)
+    if field.nullable:
+        key = func.coalesce(key, dialect.value(_LOWEST[kind], kind))
+    return key, kind, falling
 
 
 def digest_of(*parts: object) -> bytes:

@@ -15,6 +15,7 @@ from hauberk.errors import BadWire
 from hauberk.link import rows as kinds
 from hauberk.link import wire
 from hauberk.link.wire import Table
+from hauberk.store.dialect import index_key, storable_fields
 from hauberk.store.tables import collection
 from hauberk.store.tables import relation as relation_table
 from hauberk.store.tables import role as role_table
@@ -55,7 +56,7 @@ def collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]
 def relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) -> None:
     """Make the workload's relations these."""
     names = ("kind", "src_subclass", "src_key", "dst_subclass", "dst_key")
-    fresh = {tuple(getattr(r, n) for n in names): r.evidence for r in rows}
+    fresh = {tuple(index_key(getattr(r, n)) for n in names): r.evidence for r in rows}
     here = (relation_table.c.tenant == batch.tenant) & (relation_table.c.workload == batch.workload)
     stored = db.execute(select(relation_table).where(here)).mappings()
     old = {tuple(r[n] for n in names): r["evidence"] for r in stored}
@@ -99,6 +100,7 @@ def roles(db: Connection, batch: Incoming, rows: list[kinds.RoleRow]) -> None:
 def structs(table: Table, kind: type[Any]) -> list[Any]:
     """A table's rows as Structs. Raises BadWire."""
     try:
-        return msgspec.convert(wire.decode_rows(table), list[kind])  # type: ignore[valid-type]
+        rows = [storable_fields(row) for row in wire.decode_rows(table)]
+        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
         raise BadWire(f"table {table.name!r}: {error}") from error

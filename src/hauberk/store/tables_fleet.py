@@ -146,3 +146,21 @@ alarm = Table(
     Index("alarm_open", "tenant", "agent", "kind", "what"),
     Index("alarm_time", "tenant", "since_ns"),
 )
+
+# Tables of batches that a consumer could not use; the envelope is the tenant's blob `blob`.
+poison = Table(
+    "poison",
+    metadata,
+    key_column("tenant"),
+    key_column("consumer"),
+    key_column("agent"),
+    key_column("boot"),
+    Column("sequence", BigInteger, primary_key=True),
+    key_column("table_name"),
+    text_column("workload"),
+    text_column("reason"),
+    text_column("blob"),
+    Column("size", BigInteger, nullable=False),
+    ns_column("at_ns"),
+    Index("poison_time", "tenant", "at_ns"),
+)

@@ -5,10 +5,10 @@ from functools import partial
 
 import apikit
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from hauberk.errors import BadFilter, BadInput
-from hauberk.store import query, tables
+from hauberk.store import dialect, query, tables
 from hauberk.store.database import read
 from hauberk.store.query import Field, Listing
 
@@ -31,9 +31,9 @@ def listing(stack):
     c = tables.asset.c
     fields = {
         "key": Field("str", c.key, nullable=False),
-        "n": Field("int", func.json_extract(c.fields, "$.n")),
-        "f": Field("float", func.json_extract(c.fields, "$.f")),
-        "tags": Field("list", func.json_extract(c.fields, "$.tags")),
+        "n": Field("int", dialect.json_int(c.fields, "n")),
+        "f": Field("float", dialect.json_field(c.fields, "f", "float")),
+        "tags": Field("list", dialect.json_field(c.fields, "tags", "list")),
     }
     rows = select(tables.asset).where(c.subclass == "x")
     return Listing(rows, fields, c.key, "key", ("test",))

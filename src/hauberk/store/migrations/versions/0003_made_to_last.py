@@ -57,6 +57,21 @@ def upgrade() -> None:
     )
     op.create_index("mark_time", "mark", ["at_ns"])
     op.create_table(
+        "poison",
+        _key("tenant"),
+        _key("consumer"),
+        _key("agent"),
+        _key("boot"),
+        sa.Column("sequence", sa.BigInteger(), primary_key=True),
+        _key("table_name"),
+        _text("workload"),
+        _text("reason"),
+        _text("blob"),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        _ns("at_ns"),
+    )
+    op.create_index("poison_time", "poison", ["tenant", "at_ns"])
+    op.create_table(
         "member",
         _key("id"),
         _text("role"),
