@@ -72,8 +72,8 @@ FIELDS = ["pid", "name", "exe", "is_self", "argv", "exit_code"]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apikit.Stack]:
-    made = apikit.make(Path(tmp_path_factory.mktemp("filters")))
+def stack(tmp_path_factory: pytest.TempPathFactory, state_url: str) -> Iterator[apikit.Stack]:
+    made = apikit.make(Path(tmp_path_factory.mktemp("filters")), state_url)
     home = made.workload("default", "one")
     for row in ROWS:
         made.asset("default", home, TABLE, str(row["ppid"]), **row)

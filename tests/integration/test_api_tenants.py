@@ -24,8 +24,8 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    stack = apikit.make(Path(tmp_path_factory.mktemp("tenants")))
+def two(tmp_path_factory: pytest.TempPathFactory, state_url: str) -> Iterator[Two]:
+    stack = apikit.make(Path(tmp_path_factory.mktemp("tenants")), state_url)
     ids = {}
     for tenant in ("default", "other"):
         home = stack.workload(tenant, "one", hostname="web-1")

@@ -68,9 +68,20 @@ class Postgres:
         """Start and wait until it takes connections."""
         options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
         self._server = subprocess.Popen(
-            ["runuser", "-u", _USER, "--", str(self.binaries / "postgres")]
-            + ["-D", str(self.folder / "data"), "-k", str(self.folder), "-p", str(self.port)]
-            + options,
+            [
+                "runuser",
+                "-u",
+                _USER,
+                "--",
+                str(self.binaries / "postgres"),
+                "-D",
+                str(self.folder / "data"),
+                "-k",
+                str(self.folder),
+                "-p",
+                str(self.port),
+                *options,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -129,9 +140,23 @@ def running() -> Iterator[Postgres]:
     shutil.chown(folder, _USER, _USER)
     try:
         subprocess.run(
-            ["runuser", "-u", _USER, "--", str(binaries / "initdb")]
-            + ["-D", str(folder / "data"), "-A", "trust", "-E", "UTF8", "--no-sync"]
-            + ["--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8"],
+            [
+                "runuser",
+                "-u",
+                _USER,
+                "--",
+                str(binaries / "initdb"),
+                "-D",
+                str(folder / "data"),
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+                "--locale-provider=icu",
+                "--icu-locale=en-US",
+                "--locale=C.UTF-8",
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )
