@@ -158,6 +158,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changes/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportChanges */
+        get: operations["export_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workloads": {
         parameters: {
             query?: never;
@@ -167,6 +184,23 @@ export interface paths {
         };
         /** ListWorkloads */
         get: operations["list_workloads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workloads/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportWorkloads */
+        get: operations["export_workloads"];
         put?: never;
         post?: never;
         delete?: never;
@@ -253,6 +287,23 @@ export interface paths {
         };
         /** ListAgents */
         get: operations["list_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportAgents */
+        get: operations["export_agents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -391,6 +442,23 @@ export interface paths {
         };
         /** ListRunTasks */
         get: operations["list_run_tasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/tasks/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportRunTasks */
+        get: operations["export_run_tasks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -591,6 +659,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ExportAudit */
+        get: operations["export_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/verify": {
         parameters: {
             query?: never;
@@ -735,6 +820,12 @@ export interface components {
             desired_version: number;
             /** @default 0 */
             acknowledged_version: number;
+            package: components["schemas"]["PackageState"] | null;
+            budget: components["schemas"]["BudgetState"] | null;
+            /** @default  */
+            goodbye: string;
+            /** @default 0 */
+            alarms: number;
         };
         /** AssetDetail */
         AssetDetail: {
@@ -804,6 +895,24 @@ export interface components {
             memory_bytes: number;
             /** @default 40 */
             pressure_pct: number;
+        };
+        /** BudgetState */
+        BudgetState: {
+            /** @enum {string} */
+            by: "cgroup2" | "cgroup1" | "pacing";
+            /** @default  */
+            detail: string;
+            pressure: {
+                [key: string]: number;
+            } | null;
+            /** @default false */
+            backing_off: boolean;
+            /** @default true */
+            window_open: boolean;
+            /** @default 0 */
+            shed_level: number;
+            /** @default  */
+            shed: string;
         };
         /** Change */
         Change: {
@@ -901,6 +1010,7 @@ export interface components {
             used_by: string;
             token: string | null;
             command: string | null;
+            install: string | null;
         };
         /** EventRow */
         EventRow: {
@@ -1013,6 +1123,23 @@ export interface components {
             incidents: number | null;
             /** @default false */
             first_run: boolean;
+        };
+        /** PackageState */
+        PackageState: {
+            /** @enum {string} */
+            state: "none" | "current" | "fetching" | "trial" | "rolled_back" | "failed";
+            /** @default  */
+            version: string;
+            /** @default 0 */
+            sequence: number;
+            /** @default  */
+            sha256: string;
+            /** @default  */
+            slot: string;
+            /** @default  */
+            wanted: string;
+            /** @default  */
+            message: string;
         };
         /** Page[AgentView] */
         PageOfAgentView: {
@@ -2156,7 +2283,13 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description file type */
-                format?: "csv" | "json";
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
                 /** @description filter expression */
                 filter?: string;
                 /** @description column, or -column for falling */
@@ -2484,6 +2617,122 @@ export interface operations {
             };
         };
     };
+    export_changes: {
+        parameters: {
+            query?: {
+                /** @description file type */
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
+                /** @description filter expression */
+                filter?: string;
+                /** @description only this workload */
+                workload?: string | null;
+                /** @description not before, ms */
+                since_ms?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description the request is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description not allowed, or the CSRF header is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no such thing in this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description it changed meanwhile, or exists already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description a part does not answer; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     list_workloads: {
         parameters: {
             query?: {
@@ -2509,6 +2758,120 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageOfWorkloadView"];
+                };
+            };
+            /** @description the request is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description not allowed, or the CSRF header is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no such thing in this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description it changed meanwhile, or exists already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description a part does not answer; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    export_workloads: {
+        parameters: {
+            query?: {
+                /** @description file type */
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
+                /** @description filter expression */
+                filter?: string;
+                /** @description column, or -column for falling */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description the request is wrong */
@@ -3237,6 +3600,120 @@ export interface operations {
             };
         };
     };
+    export_agents: {
+        parameters: {
+            query?: {
+                /** @description file type */
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
+                /** @description filter expression */
+                filter?: string;
+                /** @description column, or -column for falling */
+                sort?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description the request is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description not allowed, or the CSRF header is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no such thing in this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description it changed meanwhile, or exists already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description a part does not answer; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
     revoke_agent: {
         parameters: {
             query?: never;
@@ -3778,7 +4255,13 @@ export interface operations {
                 /** @description class of events */
                 table?: "process_activity" | "network_activity" | "blind_time";
                 /** @description file type */
-                format?: "csv" | "json";
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
                 /** @description filter expression */
                 filter?: string;
                 /** @description only this workload */
@@ -4232,6 +4715,122 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.RunTaskView_"];
+                };
+            };
+            /** @description the request is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description not allowed, or the CSRF header is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no such thing in this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description it changed meanwhile, or exists already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description a part does not answer; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    export_run_tasks: {
+        parameters: {
+            query?: {
+                /** @description file type */
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
+                /** @description filter expression */
+                filter?: string;
+                /** @description column, or -column for falling */
+                sort?: string;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description the request is wrong */
@@ -5897,6 +6496,118 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageOfAuditView"];
+                };
+            };
+            /** @description the request is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no valid credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description not allowed, or the CSRF header is missing */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description no such thing in this tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description it changed meanwhile, or exists already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description the body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description a part does not answer; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    export_audit: {
+        parameters: {
+            query?: {
+                /** @description file type */
+                format?: "csv" | "json" | "xlsx";
+                /** @description language of titles and values in csv and xlsx */
+                lang?: "en" | "zh-CN";
+                /** @description columns of csv and xlsx in this order, by the ids of the console's table; all when empty. json has whole rows */
+                columns?: string;
+                /** @description IANA zone of times in csv and xlsx */
+                zone?: string;
+                /** @description filter expression */
+                filter?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description the request is wrong */

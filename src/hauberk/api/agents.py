@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 from litestar import delete, get, post
 from litestar.params import JSONBody
+from litestar.response import Stream
 
-from hauberk.api import params
+from hauberk.api import columns, export, params
 from hauberk.api.auditing import audited
 from hauberk.api.context import Ctx, Who
+from hauberk.api.words import WORDS
 from hauberk.schema.view import AgentView, EnrolmentInput, EnrolmentView, Page
 from hauberk.store import fleet, orders
 
@@ -32,6 +34,28 @@ def list_agents(
         limit=limit,
         now_ns=ctx.clock.wall_ns(),
     )
+
+
+@get("/agents/export", opt={"role": "viewer"}, sync_to_thread=True)
+def export_agents(
+    ctx: Ctx,
+    who: Who,
+    *,
+    format_: params.Format = "csv",
+    lang: params.Language = "en",
+    columns_: params.Columns = "",
+    zone: params.Zone = "UTC",
+    filter_: params.FilterText = "",
+    sort: params.Sort = "",
+) -> Stream:
+    """All agents of the list as a file."""
+    form = export.form(format_, lang, columns_, zone)
+    rows = fleet.all_agents(
+        ctx.engine, who.tenant, text=filter_, sort=sort, now_ns=ctx.clock.wall_ns()
+    )
+    told = {"filter": filter_, "sort": sort}
+    listed = export.Listed("agents", WORDS["nav.agents"], columns.agents(), rows, told)
+    return export.answer(ctx, who, form, listed)
 
 
 @post("/agents/{agent_id:str}/revoke", opt={"role": "admin"}, sync_to_thread=True, status_code=200)
@@ -77,4 +101,11 @@ def delete_enrolment(ctx: Ctx, who: Who, enrolment_id: params.PathId) -> None:
         orders.delete_enrolment(ctx.engine, who.tenant, enrolment_id)
 
 
-ROUTES = (list_agents, revoke_agent, list_enrolments, create_enrolment, delete_enrolment)
+ROUTES = (
+    list_agents,
+    export_agents,
+    revoke_agent,
+    list_enrolments,
+    create_enrolment,
+    delete_enrolment,
+)

@@ -16,6 +16,8 @@ from litestar.params import SkipValidation
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
+from hauberk.api import limits
+from hauberk.api.limits import Limits
 from hauberk.ingest.feed import Feed
 from hauberk.ports import Clock, Inbox
 from hauberk.schema.view import Role, StoreView
@@ -64,6 +66,11 @@ class Identity:
         """Whether it may manage tenants: the local socket, or an admin of the tenant "default"."""
         return self.local or (self.tenant == "default" and self.role == "admin")
 
+    @property
+    def asker(self) -> str:
+        """Who this is among all tenants and credentials; whose limits count."""
+        return f"{self.tenant}/{self.via}:{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -86,6 +93,8 @@ class Context:
     checks: Mapping[str, Callable[[], str]]
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     static: Path = Path(__file__).parent / "static"
+    exports: Limits = field(default_factory=limits.exports)
+    searches: Limits = field(default_factory=limits.searches)
 
     def now_ms(self) -> int:
         """Wall clock in ms."""

@@ -8,8 +8,9 @@ from litestar import get
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from hauberk.api import export, params
+from hauberk.api import columns, export, params
 from hauberk.api.context import Context, Ctx, Who
+from hauberk.api.words import WORDS
 from hauberk.schema.view import EventRow, Page
 from hauberk.store import fleet, lake_query
 
@@ -37,7 +38,8 @@ def list_events(
     search = lake_query.Search(
         who.tenant, table, filter_, workload, since_ms, until_ms, include_self
     )
-    return ctx.lake.page(search, _names(ctx, who.tenant), cursor, limit, ctx.now_ms())
+    with ctx.searches.taken(who.asker):
+        return ctx.lake.page(search, _names(ctx, who.tenant), cursor, limit, ctx.now_ms())
 
 
 @get("/events/export", opt={"role": "viewer"}, sync_to_thread=True)
@@ -47,18 +49,30 @@ def export_events(
     *,
     table: EventTable = "process_activity",
     format_: params.Format = "csv",
+    lang: params.Language = "en",
+    columns_: params.Columns = "",
+    zone: params.Zone = "UTC",
     filter_: params.FilterText = "",
     workload: params.WorkloadId = None,
     since_ms: params.SinceMs = None,
     until_ms: params.UntilMs = None,
     include_self: params.IncludeSelf = False,
 ) -> Stream:
-    """All events of the list, streamed as CSV or as a JSON array."""
+    """All events of the list as a file."""
+    form = export.form(format_, lang, columns_, zone)
     search = lake_query.Search(
         who.tenant, table, filter_, workload, since_ms, until_ms, include_self
     )
     rows = ctx.lake.rows(search, _names(ctx, who.tenant))
-    return export.stream(rows, export.event_columns(table), format_, table)
+    told = {
+        "filter": filter_,
+        "workload": workload,
+        "since": form.reader.stamp(since_ms),
+        "until": form.reader.stamp(until_ms),
+        "self": include_self and form.reader.word("value.yes"),
+    }
+    listed = export.Listed(table, WORDS[f"event.{table}"], columns.events(table), rows, told)
+    return export.answer(ctx, who, form, listed)
 
 
 def _names(ctx: Context, tenant: str) -> dict[str, str]:

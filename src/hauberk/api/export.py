@@ -1,53 +1,131 @@
-"""Streamed exports: CSV that a spreadsheet cannot be tricked with, or one JSON array."""
+"""Exports of whole lists: CSV and workbooks for people, one JSON array for programs.
+
+CSV and XLSX have the words, units and columns of the screen, in the reader's language and time
+zone; JSON has the API's own rows. CSV and JSON are streamed row by row; a workbook is written to a
+temporary file first. What fails in the middle of a stream breaks the transfer: a file that came
+whole is whole.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Literal
 
 import msgspec
 from litestar.response import Stream
 
-from hauberk.schema.asset import columns_of
-from hauberk.schema.event import EVENT_CLASSES
-from hauberk.schema.text import display
-from hauberk.schema.view import AssetRow, EventRow
-from hauberk.store import inventory
+from hauberk.api.columns import Column, choose
+from hauberk.api.context import Context, Identity
+from hauberk.api.reader import Cell, Language, Reader, reader
+from hauberk.api.xlsx import Book
+from hauberk.schema.taxonomy import Title
 
-Row = TypeVar("Row", AssetRow, EventRow)
-Columns = list[tuple[str, Callable[[Any], Any]]]
-Format = Literal["csv", "json"]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+Format = Literal["csv", "json", "xlsx"]
+_MEDIA: Mapping[Format, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _CHUNK = 64 * 1024
+# Excel takes a CSV file for the system's own code page without it.
+_BOM = "\ufeff"
 
 
-def stream(rows: Iterator[Row], columns: Columns, format_: Format, name: str) -> Stream:
-    """The response. The first row is fetched now: a wrong filter is a 400, not a torn file."""
-    first = next(rows, None)
-    every: Iterable[Row] = [] if first is None else _chain(first, rows)
-    chunks = csv_chunks(every, columns) if format_ == "csv" else json_chunks(every)
-    media = "text/csv" if format_ == "csv" else "application/json"
-    file = f"{name.replace('.', '-')}.{format_}"
-    return Stream(
-        chunks, media_type=media, headers={"Content-Disposition": f'attachment; filename="{file}"'}
-    )
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the file shall be. `columns` is the comma-separated choice, empty for all."""
+
+    format: Format
+    reader: Reader
+    columns: str = ""
 
 
-def _chain(first: Row, rest: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rest
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list to export. `scope` is what a workbook says of it besides its title."""
+
+    name: str
+    title: Title
+    columns: Sequence[Column]
+    rows: Iterator[Any]
+    scope: Mapping[str, object] = field(default_factory=dict)
 
 
-def csv_chunks(rows: Iterable[Any], columns: Columns) -> Iterator[bytes]:
-    """CSV with a header, in chunks of about 64 KiB."""
+class BrokenExport(RuntimeError):
+    """An export failed after its first byte: the transfer must break, not end."""
+
+
+class Body:
+    """The chunks of a response. `done` is called once, when they end, fail or are given up."""
+
+    def __init__(self, chunks: Iterator[bytes], done: Callable[[], object]) -> None:
+        self._chunks = chunks
+        # A client that left before the first chunk gives this object up without reading it.
+        self._done = weakref.finalize(self, done)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        over = True
+        try:
+            chunk = next(self._chunks)
+            over = False
+        except ValueError as error:
+            # The framework takes a ValueError of an iterator for its regular end.
+            raise BrokenExport(str(error)) from error
+        finally:
+            if over:
+                self._done()
+        return chunk
+
+
+def form(format_: Format, language: Language, columns: str, zone: str) -> Form:
+    """What the parameters ask for. Raises BadInput for an unknown zone."""
+    return Form(format_, reader(language, zone), columns)
+
+
+def answer(ctx: Context, who: Identity, wanted: Form, listed: Listed) -> Stream:
+    """The response. What can be wrong is found before its first byte.
+
+    Raises:
+        BadInput, BadFilter: an unknown column; a wrong filter.
+        Busy: this user, or everybody together, exports as much as may be at once.
+        StorageFull: no room for the workbook.
+    """
+    columns = choose(listed.columns, wanted.columns)
+    with ExitStack() as stack:
+        stack.callback(ctx.exports.take(who.asker).free)
+        first = next(listed.rows, None)
+        rows: Iterator[Any] = iter(()) if first is None else chain([first], listed.rows)
+        if wanted.format == "csv":
+            chunks = csv_chunks(rows, columns, wanted.reader)
+        elif wanted.format == "json":
+            chunks = json_chunks(rows)
+        else:
+            chunks = _book(ctx, who, wanted.reader, listed, columns, rows, stack)
+        body = Body(chunks, stack.pop_all().close)
+    file = f"{listed.name.replace('.', '-')}.{wanted.format}"
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return Stream(body, media_type=_MEDIA[wanted.format], headers=headers)
+
+
+def csv_chunks(rows: Iterable[Any], columns: Sequence[Column], who: Reader) -> Iterator[bytes]:
+    """CSV with titles, in chunks of about 64 KiB; for Chinese with a byte-order mark."""
     text = io.StringIO(newline="")
+    if who.language == "zh-CN":
+        text.write(_BOM)
     writer = csv.writer(text)
-    writer.writerow([title for title, _ in columns])
+    writer.writerow([cell(who.title(column.title)) for column in columns])
     for row in rows:
-        writer.writerow([cell(read(row)) for _, read in columns])
+        writer.writerow([cell(column.shown(row, who)) for column in columns])
         if text.tell() > _CHUNK:
             yield text.getvalue().encode()
             text.seek(0)
@@ -69,59 +147,36 @@ def json_chunks(rows: Iterable[Any]) -> Iterator[bytes]:
     yield bytes(buffer + b"]")
 
 
-def cell(value: Any) -> Any:
+def cell(value: Cell) -> Cell:
     """A CSV cell. Text that a spreadsheet would run is led by an apostrophe."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, list):
-        value = " ".join(str(item) for item in value)
-    text = str(value)
-    if text.startswith(_FORMULA):
-        text = "'" + text
-    return display(text)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
 
 
-def asset_columns(subclass: str) -> Columns:
-    """Columns of an asset export: the list's own, in its order."""
-    columns: Columns = [
-        ("id", lambda r: r.id),
-        ("workload", lambda r: r.workload),
-        ("hostname", lambda r: r.hostname),
-        ("label", lambda r: r.label),
+def _book(
+    ctx: Context,
+    who: Identity,
+    person: Reader,
+    listed: Listed,
+    columns: Sequence[Column],
+    rows: Iterable[Any],
+    stack: ExitStack,
+) -> Iterator[bytes]:
+    title = person.title(listed.title)
+    book = Book(title, [person.title(column.title) for column in columns])
+    stack.callback(book.close)
+    book.write([column.shown(row, person) for column in columns] for row in rows)
+    facts = ctx.facts()
+    about: list[tuple[str, Cell]] = [(person.word("list"), title)]
+    about += [(person.word(key), str(value)) for key, value in listed.scope.items() if value]
+    about += [
+        (person.word("made"), person.stamp(ctx.now_ms())),
+        (person.word("user"), who.name),
+        (person.word("tenant"), who.tenant),
+        (person.word("server"), f"{', '.join(facts.urls)} (Hauberk {facts.version})"),
+        (person.word("rows"), book.rows),
+        (person.word("cut"), book.cut),
     ]
-    columns += [(c.name, _field(c.name)) for c in inventory.columns(subclass)]
-    columns += [(n, _time(n)) for n in ("first_seen", "changed", "last_seen", "gone")]
-    return columns
-
-
-def event_columns(table: str) -> Columns:
-    """Columns of an event export."""
-    columns: Columns = [
-        ("received", _time("received")),
-        ("time", _time("time")),
-        ("workload", lambda r: r.workload),
-        ("hostname", lambda r: r.hostname),
-    ]
-    return columns + [(c.name, _field(c.name)) for c in columns_of(EVENT_CLASSES[table])]
-
-
-def _field(name: str) -> Callable[[Any], Any]:
-    return lambda row: row.fields.get(name)
-
-
-def _time(name: str) -> Callable[[Any], Any]:
-    return lambda row: _iso(getattr(row, f"{name}_ms"))
-
-
-def _iso(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (OverflowError, ValueError):
-        # A machine's clock may say anything; the number is better than nothing.
-        return str(ms)
+    book.finish(person.word("about"), about)
+    return book.chunks()

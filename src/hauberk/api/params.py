@@ -30,7 +30,26 @@ SinceMs = Annotated[
 UntilMs = Annotated[
     int | None, QueryParameter(name="until_ms", ge=0, le=MAX_MS, description="before, ms")
 ]
-Format = Annotated[Literal["csv", "json"], QueryParameter(name="format", description="file type")]
+Format = Annotated[
+    Literal["csv", "json", "xlsx"], QueryParameter(name="format", description="file type")
+]
+Language = Annotated[
+    Literal["en", "zh-CN"],
+    QueryParameter(name="lang", description="language of titles and values in csv and xlsx"),
+]
+Columns = Annotated[
+    str,
+    QueryParameter(
+        name="columns",
+        max_length=4096,
+        description="columns of csv and xlsx in this order, by the ids of the console's table; "
+        "all when empty. json has whole rows",
+    ),
+]
+Zone = Annotated[
+    str,
+    QueryParameter(name="zone", max_length=64, description="IANA zone of times in csv and xlsx"),
+]
 PathId = Annotated[str, PathParameter(max_length=128)]
 IncludeSelf = Annotated[
     bool, QueryParameter(name="self", description="also what Hauberk itself caused")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from litestar import get, post
 from litestar.params import JSONBody
+from litestar.response import Stream
 
-from hauberk.api import params
+from hauberk.api import columns, export, params
 from hauberk.api.auditing import audited
 from hauberk.api.context import Context, Ctx, Identity, Who
+from hauberk.api.words import WORDS
 from hauberk.schema.view import Notice, Page, RunInput, TaskView
 from hauberk.schema.view_fleet import RunTaskView, RunView
 from hauberk.store import orders, runs
@@ -72,6 +74,30 @@ def list_run_tasks(
     )
 
 
+@get("/runs/{run_id:str}/tasks/export", opt={"role": "viewer"}, sync_to_thread=True)
+def export_run_tasks(
+    ctx: Ctx,
+    who: Who,
+    run_id: params.PathId,
+    *,
+    format_: params.Format = "csv",
+    lang: params.Language = "en",
+    columns_: params.Columns = "",
+    zone: params.Zone = "UTC",
+    filter_: params.FilterText = "",
+    sort: params.Sort = "",
+) -> Stream:
+    """Each machine's part of a run as a file."""
+    form = export.form(format_, lang, columns_, zone)
+    rows = runs.all_run_tasks(
+        ctx.engine, who.tenant, run_id, text=filter_, sort=sort, now_ns=ctx.clock.wall_ns()
+    )
+    told = {"run": run_id, "filter": filter_, "sort": sort}
+    title = WORDS["workload.tab.tasks"]
+    listed = export.Listed("run-tasks", title, columns.run_tasks(), rows, told)
+    return export.answer(ctx, who, form, listed)
+
+
 @post("/runs/{run_id:str}/cancel", opt={"role": "analyst"}, sync_to_thread=True, status_code=200)
 def cancel_run(ctx: Ctx, who: Who, run_id: params.PathId) -> RunView:
     """Call off what is still open; agents that have their task already are asked to stop."""
@@ -116,6 +142,7 @@ ROUTES = (
     create_run,
     show_run,
     list_run_tasks,
+    export_run_tasks,
     cancel_run,
     cancel_task,
 )

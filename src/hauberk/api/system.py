@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from litestar import get, post
 from litestar.params import JSONBody
+from litestar.response import Stream
 
-from hauberk.api import params
+from hauberk.api import columns, export, params
 from hauberk.api.auditing import audited
 from hauberk.api.context import Context, Ctx, Identity, Who
+from hauberk.api.words import WORDS
 from hauberk.schema.ids import DEFAULT_TENANT
 from hauberk.schema.view import (
     AuditCheck,
@@ -31,6 +33,25 @@ def list_audit(
 ) -> Page[AuditView]:
     """The tenant's audit chain, newest first."""
     return audit.page(ctx.engine, who.tenant, filter_, cursor, limit, ctx.now_ms())
+
+
+@get("/audit/export", opt={"role": "admin"}, sync_to_thread=True)
+def export_audit(
+    ctx: Ctx,
+    who: Who,
+    *,
+    format_: params.Format = "csv",
+    lang: params.Language = "en",
+    columns_: params.Columns = "",
+    zone: params.Zone = "UTC",
+    filter_: params.FilterText = "",
+) -> Stream:
+    """The tenant's audit chain as a file."""
+    form = export.form(format_, lang, columns_, zone)
+    rows = audit.every(ctx.engine, who.tenant, filter_)
+    title = WORDS["settings.tab.audit"]
+    listed = export.Listed("audit", title, columns.audit(), rows, {"filter": filter_})
+    return export.answer(ctx, who, form, listed)
 
 
 @get("/audit/verify", opt={"role": "admin"}, sync_to_thread=True)
@@ -90,4 +111,12 @@ def _jobs(ctx: Context, who: Identity) -> list[JobView]:
     return orders.jobs(ctx.engine) if _mine(who) else []
 
 
-ROUTES = (list_audit, verify_audit, list_tenants, create_tenant, list_jobs, show_system)
+ROUTES = (
+    list_audit,
+    export_audit,
+    verify_audit,
+    list_tenants,
+    create_tenant,
+    list_jobs,
+    show_system,
+)

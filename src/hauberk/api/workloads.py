@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from litestar import get, post, put
 from litestar.params import JSONBody
+from litestar.response import Stream
 
-from hauberk.api import params
+from hauberk.api import columns, export, params
 from hauberk.api.auditing import audited
 from hauberk.api.context import Ctx, Who
+from hauberk.api.words import WORDS
 from hauberk.schema.link import LedgerEntry
 from hauberk.schema.view import (
     DesiredInput,
@@ -40,6 +42,28 @@ def list_workloads(
         limit=limit,
         now_ns=ctx.clock.wall_ns(),
     )
+
+
+@get("/workloads/export", opt={"role": "viewer"}, sync_to_thread=True)
+def export_workloads(
+    ctx: Ctx,
+    who: Who,
+    *,
+    format_: params.Format = "csv",
+    lang: params.Language = "en",
+    columns_: params.Columns = "",
+    zone: params.Zone = "UTC",
+    filter_: params.FilterText = "",
+    sort: params.Sort = "",
+) -> Stream:
+    """All workloads of the list as a file."""
+    form = export.form(format_, lang, columns_, zone)
+    rows = fleet.all_workloads(
+        ctx.engine, who.tenant, text=filter_, sort=sort, now_ns=ctx.clock.wall_ns()
+    )
+    told = {"filter": filter_, "sort": sort}
+    listed = export.Listed("workloads", WORDS["nav.workloads"], columns.workloads(), rows, told)
+    return export.answer(ctx, who, form, listed)
 
 
 @get("/workloads/{workload_id:str}", opt={"role": "viewer"}, sync_to_thread=True)
@@ -118,4 +142,12 @@ def replace_desired(
     return fleet.workload_detail(ctx.engine, who.tenant, workload_id, ctx.clock.wall_ns())
 
 
-ROUTES = (list_workloads, show_workload, show_ledger, list_tasks, create_task, replace_desired)
+ROUTES = (
+    list_workloads,
+    export_workloads,
+    show_workload,
+    show_ledger,
+    list_tasks,
+    create_task,
+    replace_desired,
+)
