@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import statekit
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import Engine, insert
@@ -24,10 +25,11 @@ from hauberk.schema.link import SensorHealth, WorkloadFacts
 from hauberk.schema.view import TenantInput, TokenInput, UserInput
 from hauberk.store.access import Access, ensure_admin
 from hauberk.store.agents import Agents
-from hauberk.store.database import open_database, sqlite_url, write
+from hauberk.store.database import open_database, write
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake
+from hauberk.store.lake_files import FolderFiles
 from hauberk.store.lake_query import LakeQuery
 from hauberk.store.tables import (
     agent,
@@ -255,13 +257,16 @@ class Stack:
         self.engine.dispose()
 
 
-def make(folder: Path) -> Stack:
-    """A server's stores with tenants "default" and "other", each with an admin "admin"."""
+def make(folder: Path, database: str = "") -> Stack:
+    """A server's stores with tenants "default" and "other", each with an admin "admin".
+
+    `database`: URL of an empty state; "": the one of `--state`.
+    """
     clock = TestClock()
-    engine = open_database(sqlite_url(folder / "state.db"))
+    engine = open_database(database or statekit.url(folder))
     ensure_admin(engine, clock)
     keys = Keys(folder / "keys", now_ns=clock.now)
-    lake = Lake(folder / "lake", app_id="test")
+    lake = Lake(FolderFiles(folder / "lake"), app_id="test")
     context = Context(
         engine=engine,
         clock=clock,

@@ -33,6 +33,7 @@ from hauberk.store.inbox import SqliteInbox
 from hauberk.store.jobs import Jobs
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake, day_of
+from hauberk.store.lake_files import FolderFiles
 from hauberk.store.tables import tenant
 
 _MEASURE_NS = 60 * 1_000_000_000
@@ -95,7 +96,7 @@ def open_stores(settings: Settings, clock: Clock, keys: Keys) -> Stores:
         max_items=settings.inbox_items,
         max_bytes=settings.inbox_mib * 1024 * 1024,
     )
-    lake = Lake(folder / "lake", app_id=f"inbox:{inbox.id}")
+    lake = Lake(FolderFiles(folder / "lake"), app_id=f"inbox:{inbox.id}")
     feed, names = Feed(clock), Hostnames(engine)
     live = Live(feed, names)
     poison = Poison(folder / "poison")

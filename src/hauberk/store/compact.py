@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import Transaction
 from deltalake.transaction import RemoveAction
 
+from hauberk.errors import Conflict
 from hauberk.store import parquet
-from hauberk.store.files import room, sync_folder
-from hauberk.store.lake import DataFile, Lake
+from hauberk.store.lake import Lake
+from hauberk.store.lake_files import DataFile
 
 TARGET_ROWS = 100_000
 # In memory: few rows may be large.
 TARGET_BYTES = 128 * 1024 * 1024
 MIN_FILES = 8
+_log = logging.getLogger(__name__)
 SORT = [("received_ns", "ascending"), ("agent", "ascending"), ("sequence", "ascending")]
 
 
@@ -33,13 +35,21 @@ def compact(lake: Lake, tenant: str, table: str, *, today: str) -> int:
 
     Raises:
         StorageFull: no room; nothing changed.
+        Unreachable: the store does not answer.
     """
     gone = 0
-    folder = lake.root / tenant / table
+    home = lake.where.home(tenant, table)
     for group in _groups(lake.files(tenant, table), today):
-        for part in _light(folder, group, today):
-            _join(lake, tenant, table, part)
-            gone += len(part)
+        with home.local(group) as paths:
+            where = dict(zip(group, paths, strict=True))
+            for part in _light(where, today):
+                try:
+                    _join(lake, tenant, table, {file: where[file] for file in part})
+                except Conflict as error:
+                    # Another process compacted or dropped them first.
+                    _log.info("lake: %s", error)
+                    return gone
+                gone += len(part)
     return gone
 
 
@@ -59,12 +69,12 @@ def _groups(files: Sequence[DataFile], today: str) -> Iterator[list[DataFile]]:
         yield group
 
 
-def _light(folder: Path, group: Sequence[DataFile], today: str) -> Iterator[list[DataFile]]:
+def _light(group: Mapping[DataFile, str], today: str) -> Iterator[list[DataFile]]:
     """Parts of a group that fit into memory; a file that is large by itself stays as it is."""
     part: list[DataFile] = []
     size = 0
-    for file in group:
-        own = parquet.unpacked(folder / file.path)
+    for file, path in group.items():
+        own = parquet.unpacked(path)
         if own > TARGET_BYTES // 2:
             continue
         if part and size + own > TARGET_BYTES:
@@ -81,27 +91,26 @@ def _worth(group: list[DataFile], today: str) -> bool:
     return len(group) >= (MIN_FILES if group[0].day == today else 2)
 
 
-def _join(lake: Lake, tenant: str, table: str, group: list[DataFile]) -> None:
+def _join(lake: Lake, tenant: str, table: str, group: Mapping[DataFile, str]) -> None:
     handle = lake.locked(tenant, table)
-    day = group[0].day
-    parts = [_read(handle.folder / file.path) for file in group]
+    day = next(iter(group)).day
+    parts = [_read(path) for path in group.values()]
     rows = pa.concat_tables(parts, promote_options="default").sort_by(SORT)
     del parts
-    with room(str(handle.folder)):
-        added = parquet.write(handle.folder, day, rows, level=3, change=False)
-        del rows
-        sync_folder(handle.folder / f"day={day}")
-        now = time.time_ns() // 1_000_000
-        removed = [
-            RemoveAction(file.path, False, now, file.bytes, {"day": day})  # noqa: FBT003
-            for file in group
-        ]
-        with handle.lock:
-            mark = Transaction("compact", handle.table.version() + 1)
-            lake.commit(handle, [added, *removed], mark)
+    added = handle.home.write(day, rows, level=3, change=False)
+    del rows
+    handle.home.settle([added])
+    now = time.time_ns() // 1_000_000
+    removed = [
+        RemoveAction(file.path, False, now, file.bytes, {"day": day})  # noqa: FBT003
+        for file in group
+    ]
+    with handle.lock:
+        mark = Transaction("compact", handle.table.version() + 1)
+        lake.commit(handle, [added, *removed], mark)
     pa.default_memory_pool().release_unused()
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: str) -> pa.Table:
     # One file at a time, without threads: the memory is bounded by TARGET_ROWS.
     return pq.ParquetFile(path).read(use_threads=False)

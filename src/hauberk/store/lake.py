@@ -1,4 +1,4 @@
-"""The event lake: one Delta table per tenant and OCSF class, below `root/<tenant>/<table>`.
+"""The event lake: one Delta table per tenant and OCSF class, at `<tenant>/<table>` of its place.
 
 Columns: those of the event's Struct (`schema.event`), then ``workload``, ``agent``, ``boot``
 (string), ``sequence``, ``ordinal`` (row within the batch), ``received_ns`` (int64) and the
@@ -6,8 +6,8 @@ partition ``day`` (received day, ``YYYY-MM-DD``, UTC; in the path only). (agent,
 ordinal) is unique. The tenant is in the path, and only there. Columns of a newer agent are added
 to the table; older files read as null.
 
-delta-rs never fsyncs. So: data files are written and fsynced first, then committed, then the log
-entry and its folder are fsynced, and only then does the caller advance its position in the inbox.
+Data files are durable first, then they are committed, then the log entry is made durable, and
+only then does the caller advance its position in the inbox (`lake_files` knows how, by place).
 Each commit carries the Delta transaction (app id of the inbox, last position): what a crash makes
 the caller repeat is left out, and a commit goes in only where the transaction is the one that its
 rows begin behind, so that two writers of one log cannot both add them. A torn last log entry is
@@ -21,20 +21,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import RemoveAction
 
-from hauberk.errors import BadWire, LostLease, StorageFull, Temporary
+from hauberk.errors import BadWire, Conflict, LostLease, StorageFull, Temporary, Unreachable
 from hauberk.schema.asset import columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.ids import TENANT_NAME
-from hauberk.store import delta_log, parquet
+from hauberk.store import delta_log
 from hauberk.store.arrow import COLUMN_NAME, LIST
-from hauberk.store.files import make_folder, room, sync_folder
+from hauberk.store.lake_files import DataFile, Files, Home
 
 ADDED: dict[str, Any] = {
     "workload": pa.string(),
@@ -70,49 +70,42 @@ class Handle:
 
     table: Any
     schema: dict[str, Any]
-    folder: Path
+    home: Home
     lock: threading.RLock
     written: dict[str, int]
     checkpointed: int
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """One live Parquet file of a table, as the log tells it."""
-
-    path: str
-    bytes: int
-    rows: int
-    day: str
-    first_ns: int
-
-
 class Lake:
-    """All tables below one folder. Safe for several threads."""
+    """All tables of one place. Safe for several threads; several processes may write."""
 
-    def __init__(self, root: Path, *, app_id: str) -> None:
+    def __init__(self, files: Files, *, app_id: str) -> None:
         """Nothing is opened yet.
 
         Args:
-            root: folder of the tenants' folders.
+            files: where the tables live.
             app_id: names the log whose positions are committed, where a call names none.
         """
-        make_folder(root)
-        self.root, self.app_id = root, app_id
+        self.where, self.app_id = files, app_id
         self._handles: dict[tuple[str, str], Handle] = {}
         self._lock = threading.Lock()
 
     def tables(self) -> list[tuple[str, str]]:
-        """(tenant, table) of every table on disk."""
-        found = self.root.glob("*/*/_delta_log")
-        return sorted((p.parent.parent.name, p.parent.name) for p in found)
+        """(tenant, table) of every table. Raises Unreachable."""
+        return self.where.tables()
+
+    def exists(self, tenant: str, table: str) -> bool:
+        """Whether there is such a table. Raises Unreachable."""
+        with self._lock:
+            known = (tenant, table) in self._handles
+        return known or self.where.home(tenant, table).exists()
 
     def written(self, tenant: str, table: str, app_id: str = "") -> int:
         """Position that the table has durably of a log; 0 when it has none or doesn't exist.
 
         What other processes wrote counts. The next `append` for this log goes on from here.
         """
-        if not (self.root / tenant / table / "_delta_log").exists():
+        if not self.exists(tenant, table):
             return 0
         app_id = app_id or self.app_id
         handle = self.locked(tenant, table)
@@ -147,32 +140,31 @@ class Lake:
         Raises:
             BadWire: a column has another type than the table's, or there are too many.
             StorageFull: no room; nothing was committed.
+            Unreachable: the store does not answer. Call again with the same position and rows:
+                should the commit be there after all, it is found.
             LostLease: another process wrote rows of this log since `written` was asked; nothing
                 was committed. Ask again and begin there.
             Temporary: other writers kept winning.
         """
         handle = self._handle(tenant, table, create=True)
         app_id = app_id or self.app_id
-        with handle.lock, room(str(handle.folder)):
+        with handle.lock:
             if app_id not in handle.written:
                 handle.written[app_id] = handle.table.transaction_version(app_id) or 0
             after = handle.written[app_id]
             if position <= after:
                 return False
             self._evolve(handle, rows.schema)
-            actions = [
-                parquet.write(handle.folder, day, part, level=1) for day, part in _by_day(rows)
-            ]
-            for folder in {handle.folder / a.path.partition("/")[0] for a in actions}:
-                sync_folder(folder)
+            actions = [handle.home.write(day, part, level=1) for day, part in _by_day(rows)]
+            handle.home.settle(actions)
             self.commit(handle, actions, Transaction(app_id, position), after=after)
             handle.written[app_id] = position
             if handle.table.version() - handle.checkpointed >= CHECKPOINT_EVERY:
                 try:
                     self._checkpoint(handle)
-                except (OSError, DeltaError) as error:
+                except (OSError, DeltaError, StorageFull, Unreachable) as error:
                     # The rows are in; the next commit tries again.
-                    _log.warning("lake: %s: no checkpoint: %s", handle.folder, error)
+                    _log.warning("lake: %s: no checkpoint: %s", handle.home.url, error)
         return True
 
     def commit(
@@ -185,7 +177,21 @@ class Lake:
 
         Raises:
             LostLease: the table has another version of that transaction.
+            Conflict: a file that would be removed is gone already.
+            StorageFull, Unreachable, Temporary: see `append`.
         """
+        removed = {a.path for a in actions if isinstance(a, RemoveAction)}
+        with handle.home.guard():
+            self._commit(handle, actions, removed, mark, after)
+
+    def _commit(
+        self,
+        handle: Handle,
+        actions: Sequence[Any],
+        removed: set[str],
+        mark: Transaction,
+        after: int | None,
+    ) -> None:
         before = handle.table.version()
         for attempt in range(_RETRIES):
             there = handle.table.transaction_version(mark.app_id) or 0
@@ -193,9 +199,11 @@ class Lake:
                 break  # it is in the log: the answer to an earlier try got lost
             if after is not None and there != after:
                 raise LostLease(
-                    f"{handle.folder}: another process wrote {mark.app_id} up to {there},"
+                    f"{handle.home.url}: another process wrote {mark.app_id} up to {there},"
                     f" this one began behind {after}"
                 )
+            if removed and not removed <= _paths(handle):
+                raise Conflict(f"{handle.home.url}: files to be replaced are gone already")
             try:
                 handle.table.create_write_transaction(
                     list(actions),
@@ -210,18 +218,21 @@ class Lake:
                 break
             except CommitFailedError:
                 handle.table.update_incremental()
-                _log.info("lake: %s: another commit won, try %d", handle.folder, attempt + 1)
-            except (OSError, DeltaError) as error:
-                raise _full(handle.folder, error) from error
+                _log.info("lake: %s: another commit won, try %d", handle.home.url, attempt + 1)
         else:
-            raise Temporary(f"{handle.folder}: other writers kept winning", retry_after=2.0)
+            raise Temporary(f"{handle.home.url}: other writers kept winning", retry_after=2.0)
         handle.table.update_incremental()
-        delta_log.sync(handle.folder, before, handle.table.version())
+        handle.home.logged(before, handle.table.version())
 
     def locked(self, tenant: str, table: str) -> Handle:
-        """A table's handle, fresh; take its `lock` while committing."""
+        """A table's handle, fresh; take its `lock` while committing.
+
+        Raises:
+            TableNotFoundError: no such table.
+            Unreachable: the store does not answer.
+        """
         handle = self._handle(tenant, table)
-        with handle.lock:
+        with handle.lock, handle.home.guard():
             handle.table.update_incremental()
         return handle
 
@@ -232,18 +243,25 @@ class Lake:
             actions = pa.table(handle.table.get_add_actions(flatten=True))
         if not actions.num_rows:
             return []
-        names = ["path", "size_bytes", "num_records", f"partition.{PARTITION}", "min.received_ns"]
-        columns = [actions.column(name).to_pylist() for name in names]
+        first, last = "min.received_ns", "max.received_ns"
+        names = ["path", "size_bytes", "num_records", f"partition.{PARTITION}", first, last]
+        columns = [
+            actions.column(name).to_pylist()
+            if name in actions.column_names
+            else [None] * actions.num_rows
+            for name in names
+        ]
         files = [
-            DataFile(str(p), int(b), int(n or 0), str(d), int(f or 0))
-            for p, b, n, d, f in zip(*columns, strict=True)
+            # A file without statistics may hold anything.
+            DataFile(str(p), int(b), int(n or 0), str(d), int(f or 0), int(t or 2**63 - 1))
+            for p, b, n, d, f, t in zip(*columns, strict=True)
         ]
         return sorted(files, key=lambda f: (f.day, f.first_ns, f.path))
 
     def checkpoint(self, tenant: str, table: str) -> None:
         """Write a checkpoint if there were commits since the last, then drop old log entries."""
         handle = self.locked(tenant, table)
-        with handle.lock, room(str(handle.folder)):
+        with handle.lock, handle.home.guard():
             if handle.table.version() > handle.checkpointed:
                 self._checkpoint(handle)
             handle.table.cleanup_metadata()
@@ -251,7 +269,7 @@ class Lake:
     def vacuum(self, tenant: str, table: str, *, hours: int = 1) -> int:
         """Delete files that no live version names since `hours`; how many."""
         handle = self.locked(tenant, table)
-        with handle.lock:
+        with handle.lock, handle.home.guard():
             gone = handle.table.vacuum(
                 retention_hours=hours,
                 dry_run=False,
@@ -262,12 +280,13 @@ class Lake:
             )
             before = handle.checkpointed
             handle.table.update_incremental()
-            delta_log.sync(handle.folder, max(before, 0), handle.table.version())
+            handle.home.logged(max(before, 0), handle.table.version())
         return len(gone)
 
     def _checkpoint(self, handle: Handle) -> None:
-        handle.table.create_checkpoint()
-        delta_log.sync_checkpoint(handle.folder)
+        with handle.home.guard():
+            handle.table.create_checkpoint()
+            handle.home.kept_checkpoint()
         handle.checkpointed = handle.table.version()
 
     def _handle(self, tenant: str, table: str, *, create: bool = False) -> Handle:
@@ -281,44 +300,29 @@ class Lake:
     def _open(self, tenant: str, table: str, *, create: bool) -> Handle:
         if not TENANT_NAME.fullmatch(tenant) or not COLUMN_NAME.fullmatch(table):
             raise BadWire(f"{tenant!r}/{table!r} is not the name of a table")
-        folder = self.root / tenant / table
-        delta_log.repair(folder)
-        try:
-            delta = DeltaTable(str(folder))
-        except TableNotFoundError:
-            if not create:
-                raise
-            if len(list((self.root / tenant).glob("*"))) >= MAX_TABLES:
-                raise BadWire(f"tenant {tenant} has {MAX_TABLES} event tables already") from None
-            delta = self._create(folder, table)
-        checkpointed = delta_log.checkpoint_version(folder)
-        return Handle(delta, _types(delta), folder, threading.RLock(), {}, checkpointed)
-
-    def _create(self, folder: Path, table: str) -> Any:
-        make_folder(folder)
-        known = EVENT_CLASSES.get(table)
-        fields = [] if known is None else [(c.name, _KINDS[c.kind]) for c in columns_of(known)]
-        schema = pa.schema([*fields, *ADDED.items(), (PARTITION, pa.string())])
-        with room(str(folder)):
+        home = self.where.home(tenant, table)
+        home.repair()
+        with home.guard():
             try:
-                delta = DeltaTable.create(
-                    str(folder),
-                    schema=schema,
-                    partition_by=[PARTITION],
-                    configuration=_CONFIGURATION,
-                )
-            except (OSError, DeltaError) as error:
-                if DeltaTable.is_deltatable(str(folder)):
-                    return DeltaTable(str(folder))  # another process was faster
-                raise _full(folder, error) from error
-            delta_log.sync(folder, -1, delta.version())
-            sync_folder(folder)
-        return delta
+                delta = DeltaTable(home.url, storage_options=home.options)
+            except TableNotFoundError:
+                if not create:
+                    raise
+                if len(self.where.names(tenant)) >= MAX_TABLES:
+                    raise BadWire(
+                        f"tenant {tenant} has {MAX_TABLES} event tables already"
+                    ) from None
+                delta = _create(home, table)
+        return Handle(delta, _types(delta), home, threading.RLock(), {}, home.checkpointed())
 
     def _evolve(self, handle: Handle, schema: Any) -> None:
         """Add columns of a newer agent. Raises BadWire for another type or too many."""
         if not _fresh(handle, schema):
             return
+        with handle.home.guard():
+            self._add_columns(handle, schema)
+
+    def _add_columns(self, handle: Handle, schema: Any) -> None:
         for _ in range(_RETRIES):
             # Another process may have added them, with other types at worst.
             before = handle.table.version()
@@ -328,16 +332,41 @@ class Lake:
             if not fresh:
                 return
             if len(handle.schema) + len(fresh) > MAX_COLUMNS:
-                raise BadWire(f"{handle.folder.name} would get over {MAX_COLUMNS} columns")
+                raise BadWire(f"{handle.home.url} would get over {MAX_COLUMNS} columns")
             try:
                 handle.table.alter.add_columns([Field.from_arrow(f) for f in fresh])
             except CommitFailedError:
                 continue
             handle.table.update_incremental()
-            delta_log.sync(handle.folder, before, handle.table.version())
+            handle.home.logged(before, handle.table.version())
             handle.schema |= {f.name: f.type for f in fresh}
             return
-        raise Temporary(f"{handle.folder}: other writers kept winning", retry_after=2.0)
+        raise Temporary(f"{handle.home.url}: other writers kept winning", retry_after=2.0)
+
+
+def _create(home: Home, table: str) -> Any:
+    home.prepare()
+    known = EVENT_CLASSES.get(table)
+    fields = [] if known is None else [(c.name, _KINDS[c.kind]) for c in columns_of(known)]
+    schema = pa.schema([*fields, *ADDED.items(), (PARTITION, pa.string())])
+    try:
+        delta = DeltaTable.create(
+            home.url,
+            schema=schema,
+            partition_by=[PARTITION],
+            configuration=_CONFIGURATION,
+            storage_options=home.options,
+        )
+    except (OSError, DeltaError):
+        if not home.exists():
+            raise
+        return DeltaTable(home.url, storage_options=home.options)  # another process was faster
+    home.logged(-1, delta.version())
+    return delta
+
+
+def _paths(handle: Handle) -> set[str]:
+    return set(pa.table(handle.table.get_add_actions(flatten=True)).column("path").to_pylist())
 
 
 def _types(delta: Any) -> dict[str, Any]:
@@ -370,9 +399,3 @@ def _by_day(rows: Any) -> Iterator[tuple[str, Any]]:
     for day in pa.compute.unique(days).to_pylist():
         part = rows.filter(pa.compute.equal(days, day)) if len(days) else rows
         yield day_of(day * ns), part
-
-
-def _full(folder: Path, error: Exception) -> Exception:
-    if "No space left" in str(error) or "os error 28" in str(error):
-        return StorageFull(f"{folder}: no room left: free space on its disk", retry_after=30.0)
-    return error

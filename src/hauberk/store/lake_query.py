@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
-import pyarrow as pa
 from deltalake.exceptions import TableNotFoundError
 
 from hauberk.errors import Busy
@@ -24,7 +24,8 @@ from hauberk.schema.asset import ColumnKind, columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.view import EventRow, Page
 from hauberk.store import query, typed
-from hauberk.store.lake import PARTITION, Lake
+from hauberk.store.lake import Lake
+from hauberk.store.lake_files import DataFile, Home
 from hauberk.store.lake_filter import compile_filter, kinds
 
 _MS = 1_000_000
@@ -32,9 +33,9 @@ _INT64 = 2**63 - 1
 _SECOND = 1_000_000_000
 _WINDOW = 20_000
 _GROUP_ROWS = 250_000
-_KEYS = ("received_ns", "agent", "boot", "sequence", "ordinal")
-_KEY_LIST = ", ".join(f'"{k}"' for k in _KEYS)
-_ORDER = ", ".join(f'"{k}" DESC' for k in _KEYS)
+KEYS = ("received_ns", "agent", "boot", "sequence", "ordinal")
+_KEY_LIST = ", ".join(f'"{k}"' for k in KEYS)
+_ORDER = ", ".join(f'"{k}" DESC' for k in KEYS)
 _SOURCE = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 _DUCK: dict[ColumnKind, str] = {
     "str": "VARCHAR",
@@ -74,29 +75,40 @@ class _Clause:
         return f" WHERE {' AND '.join(self.sql)}" if self.sql else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    day: str
-    rows: int
-    oldest_ns: int
-    newest_ns: int
+class Hunt(Protocol):
+    """Another engine for what has no page limit."""
+
+    def rows(self, search: Search, hostnames: Mapping[str, str]) -> Iterator[EventRow]:
+        """Every event of the search, newest received first; see `LakeQuery.rows`."""
+
+
+class _Unreadable(Exception):
+    """A data file is gone or broken."""
 
 
 class LakeQuery:
     """Searches of all tenants. Safe for several threads.
+
+    Where the lake is in a store, only files that the searched time leaves are fetched.
 
     Args:
         lake: tells each table's live files.
         memory_mb: bound of DuckDB's memory, for all searches together.
         timeout_s: a search that takes longer is stopped.
         slots: searches at once.
+        hunt: runs exports; None: DuckDB does.
     """
 
     def __init__(
-        self, lake: Lake, *, memory_mb: int = 256, timeout_s: float = 20.0, slots: int = 3
+        self,
+        lake: Lake,
+        *,
+        memory_mb: int = 256,
+        timeout_s: float = 20.0,
+        slots: int = 3,
+        hunt: Hunt | None = None,
     ) -> None:
-        self._lake = lake
+        self._lake, self._hunt = lake, hunt
         self._timeout_s = timeout_s
         self._slots = threading.BoundedSemaphore(slots)
         self._db = duckdb.connect(
@@ -106,7 +118,7 @@ class LakeQuery:
         self._db.execute("SET autoload_known_extensions = false")
         self._db.execute("SET preserve_insertion_order = false")
         # The process may read the lake's folder and nothing else through SQL.
-        root = str(lake.root.resolve()).replace("'", "''")
+        root = str(lake.where.reads.resolve()).replace("'", "''")
         self._db.execute(f"SET allowed_directories = ['{root}/']")
         self._db.execute("SET enable_external_access = false")
         self._db.execute("SET lock_configuration = true")
@@ -136,6 +148,7 @@ class LakeQuery:
             BadFilter: the filter is wrong.
             BadInput: the cursor belongs to another search.
             Busy: too many searches, or this one took too long.
+            Unreachable: the lake's store does not answer.
         """
         digest = query.digest_of("events", *_scope(search))
         last = None
@@ -144,8 +157,8 @@ class LakeQuery:
         rows = self._rows(search, hostnames, last, limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
-        following = query.encode_cursor(digest, *rows[-1][: len(_KEYS)]) if more else None
-        items = [_event(search.table, row, hostnames) for row in rows]
+        following = query.encode_cursor(digest, *rows[-1][: len(KEYS)]) if more else None
+        items = [event_row(search.table, row, hostnames) for row in rows]
         return Page(items=items, next=following, as_of_ms=now_ms)
 
     def rows(self, search: Search, hostnames: Mapping[str, str]) -> Iterator[EventRow]:
@@ -153,28 +166,35 @@ class LakeQuery:
 
         Each day is cut into windows of received time that hold a few thousand rows.
         """
+        if self._hunt is not None:
+            yield from self._hunt.rows(search, hostnames)
+            return
         where = _where(search, hostnames)
         files = self._files(search)
         for day in sorted({f.day for f in files}, reverse=True):
             of_day = [f for f in files if f.day == day]
-            for low, high in self._windows(of_day, search.table, where):
+            for low, high in self._windows(of_day, search, where):
                 window = where.copy()
                 window.add('"received_ns" BETWEEN ? AND ?', low, high)
-                touched = [f for f in of_day if f.oldest_ns <= high and f.newest_ns >= low]
-                for row in self._whole(search.table, touched, window):
-                    yield _event(search.table, row, hostnames)
+                touched = [f for f in of_day if f.first_ns <= high and f.last_ns >= low]
+                for row in self._whole(search, touched, window):
+                    yield event_row(search.table, row, hostnames)
 
     def counts(self, tenant: str, since_ms: int) -> dict[str, int] | None:
         """Events per table received since then; None when the tenant has no event table at all."""
         found: dict[str, int] = {}
         for table in EVENT_CLASSES:
-            if not self._exists(tenant, table):
+            if not self._lake.exists(tenant, table):
                 continue
-            files = self._files(Search(tenant, table, since_ms=since_ms))
-            found[table] = 0
-            if files:
-                sql = f'SELECT count(*) FROM {_SOURCE} WHERE "received_ns" >= ?'  # noqa: S608
-                found[table] = self._run(sql, [_paths(files), since_ms * _MS])[0][0]
+            search = Search(tenant, table, since_ms=since_ms)
+            files = self._files(search)
+            # Files that are newer as a whole need no reading.
+            whole = [f for f in files if f.first_ns >= since_ms * _MS]
+            found[table] = sum(f.rows for f in whole)
+            where = ' WHERE "received_ns" >= ?'
+            for group, _ in _groups([f for f in files if f.first_ns < since_ms * _MS]):
+                rows = self._select(search, group, "count(*)", where, [since_ms * _MS])
+                found[table] += rows[0][0]
         return found or None
 
     def _rows(
@@ -188,11 +208,11 @@ class LakeQuery:
         if last is not None:
             where.add('"received_ns" <= ?', last[0])
             where.add(f"({_KEY_LIST}) < (?, ?, ?, ?, ?)", *last)
-        files = [f for f in self._files(search) if last is None or f.oldest_ns <= last[0]]
+        files = [f for f in self._files(search) if last is None or f.first_ns <= last[0]]
         keys: list[tuple[Any, ...]] = []
-        used: list[_File] = []
+        used: list[DataFile] = []
         for group, newest_left in _groups(files):
-            keys += self._keys(search.table, group, where, limit)
+            keys += self._keys(search, group, where, limit)
             keys = sorted(keys, reverse=True)[:limit]
             used += group
             if len(keys) == limit and keys[-1][0] > newest_left:
@@ -202,79 +222,84 @@ class LakeQuery:
         low, high = keys[-1], keys[0]
         where.add('"received_ns" BETWEEN ? AND ?', low[0], high[0])
         where.add(f"({_KEY_LIST}) >= (?, ?, ?, ?, ?)", *low)
-        used = [f for f in used if f.oldest_ns <= high[0] and f.newest_ns >= low[0]]
-        return self._whole(search.table, used, where)
+        used = [f for f in used if f.first_ns <= high[0] and f.last_ns >= low[0]]
+        return self._whole(search, used, where)
 
     def _keys(
-        self, table: str, files: list[_File], where: _Clause, limit: int
+        self, search: Search, files: list[DataFile], where: _Clause, limit: int
     ) -> list[tuple[Any, ...]]:
         tail = f"{where.text()} ORDER BY {_ORDER} LIMIT ?"
-        return self._select(table, files, _KEY_LIST, tail, [*where.values, limit])
+        return self._select(search, files, _KEY_LIST, tail, [*where.values, limit])
 
-    def _whole(self, table: str, files: list[_File], where: _Clause) -> list[tuple[Any, ...]]:
-        names = _names(table)
-        shown = ", ".join(f'"{n}"' for n in (*_KEYS, "workload", *names))
-        return self._select(table, files, shown, f"{where.text()} ORDER BY {_ORDER}", where.values)
+    def _whole(
+        self, search: Search, files: list[DataFile], where: _Clause
+    ) -> list[tuple[Any, ...]]:
+        shown = ", ".join(f'"{n}"' for n in (*KEYS, "workload", *names(search.table)))
+        tail = f"{where.text()} ORDER BY {_ORDER}"
+        return self._select(search, files, shown, tail, where.values)
 
-    def _windows(self, files: list[_File], table: str, where: _Clause) -> Iterator[tuple[int, int]]:
+    def _windows(
+        self, files: list[DataFile], search: Search, where: _Clause
+    ) -> Iterator[tuple[int, int]]:
         """(oldest, newest) received times that hold about _WINDOW rows each, newest first."""
-        tail = f"{where.text()} GROUP BY 1 ORDER BY 1 DESC"
         # By the second: a day may have more received times than fit into memory.
         shown = f'"received_ns" // {_SECOND}, count(*)'
-        counts = self._select(table, files, shown, tail, where.values)
+        counts: dict[int, int] = {}
+        for group, _ in _groups(files):
+            tail = f"{where.text()} GROUP BY 1"
+            for second, count in self._select(search, group, shown, tail, where.values):
+                counts[second] = counts.get(second, 0) + count
         high, rows = None, 0
-        for second, count in counts:
+        for second in sorted(counts, reverse=True):
             high = (second + 1) * _SECOND - 1 if high is None else high
-            rows += count
+            rows += counts[second]
             if rows >= _WINDOW:
                 yield second * _SECOND, high
                 high, rows = None, 0
         if high is not None:
-            yield counts[-1][0] * _SECOND, high
+            yield min(counts) * _SECOND, high
 
     def _select(
-        self, table: str, files: list[_File], shown: str, tail: str, values: list[Any]
+        self, search: Search, files: list[DataFile], shown: str, tail: str, values: list[Any]
     ) -> list[tuple[Any, ...]]:
-        bound = [_paths(files), *values]
+        home = self._lake.where.home(search.tenant, search.table)
         try:
-            return self._run(f"SELECT {shown} FROM {_SOURCE}{tail}", bound)  # noqa: S608
-        except duckdb.BinderException:
-            # No file has a column that this version declares: it reads as null.
-            empty = ", ".join(
-                f'NULL::{_DUCK[c.kind]} AS "{c.name}"' for c in columns_of(EVENT_CLASSES[table])
-            )
-            whole = f"(FROM {_SOURCE} UNION ALL BY NAME SELECT {empty} WHERE false)"
-            return self._run(f"SELECT {shown} FROM {whole}{tail}", bound)  # noqa: S608
+            return self._read(home, search.table, files, shown, tail, values)
+        except _Unreadable as error:
+            if not home.distrust(files):
+                raise _gone() from error
+        try:
+            return self._read(home, search.table, files, shown, tail, values)
+        except _Unreadable as error:
+            raise _gone() from error
 
-    def _exists(self, tenant: str, table: str) -> bool:
-        return (self._lake.root / tenant / table / "_delta_log").is_dir()
+    def _read(
+        self,
+        home: Home,
+        table: str,
+        files: list[DataFile],
+        shown: str,
+        tail: str,
+        values: list[Any],
+    ) -> list[tuple[Any, ...]]:
+        with ExitStack() as held:
+            try:
+                paths = held.enter_context(home.local(files))
+            except FileNotFoundError as error:
+                raise _Unreadable(str(error)) from error
+            try:
+                return self._run(f"SELECT {shown} FROM {_SOURCE}{tail}", [paths, *values])  # noqa: S608
+            except duckdb.BinderException:
+                # No file has a column that this version declares: it reads as null.
+                empty = ", ".join(
+                    f'NULL::{_DUCK[c.kind]} AS "{c.name}"' for c in columns_of(EVENT_CLASSES[table])
+                )
+                whole = f"(FROM {_SOURCE} UNION ALL BY NAME SELECT {empty} WHERE false)"
+                return self._run(f"SELECT {shown} FROM {whole}{tail}", [paths, *values])  # noqa: S608
 
-    def _files(self, search: Search) -> list[_File]:
+    def _files(self, search: Search) -> list[DataFile]:
         """Live files within the searched time, newest first."""
-        if not self._exists(search.tenant, search.table):
-            return []
-        folder = self._lake.root.resolve() / search.tenant / search.table
-        try:
-            handle = self._lake.locked(search.tenant, search.table)
-        except TableNotFoundError:
-            return []
-        with handle.lock:
-            actions = pa.table(handle.table.get_add_actions(flatten=True))
-        low = (search.since_ms or 0) * _MS
-        high = search.until_ms * _MS if search.until_ms is not None else _INT64
-        found = [
-            _File(
-                path=str(folder / row["path"]),
-                day=row[f"partition.{PARTITION}"],
-                rows=row["num_records"] or 0,
-                # A file without statistics may hold anything.
-                oldest_ns=row.get("min.received_ns") or 0,
-                newest_ns=row.get("max.received_ns") or _INT64,
-            )
-            for row in actions.to_pylist()
-        ]
-        wanted = [f for f in found if f.newest_ns >= low and f.oldest_ns < high]
-        return sorted(wanted, key=lambda f: (f.newest_ns, f.path), reverse=True)
+        return live(self._lake, search)
 
     def _run(self, sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
         if not self._slots.acquire(timeout=self._timeout_s):
@@ -289,9 +314,9 @@ class LakeQuery:
                 f"the search took over {self._timeout_s:g} s: narrow its time or filter",
                 retry_after=1,
             ) from error
-        except duckdb.IOException as error:
-            # Compaction and vacuum may have removed a file that a long search had listed.
-            raise Busy("a file of the lake is gone or unreadable: try again") from error
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            # The second is what a broken Parquet file gives; patterns were checked before.
+            raise _Unreadable(str(error)) from error
         except duckdb.OutOfMemoryException as error:
             raise Busy("the search needs too much memory: narrow it", retry_after=1) from error
         finally:
@@ -300,22 +325,38 @@ class LakeQuery:
             self._slots.release()
 
 
+def live(lake: Lake, search: Search) -> list[DataFile]:
+    """Live files within the searched time, newest first. Raises Unreachable."""
+    if not lake.exists(search.tenant, search.table):
+        return []
+    try:
+        found = lake.files(search.tenant, search.table)
+    except TableNotFoundError:
+        return []
+    low = (search.since_ms or 0) * _MS
+    high = search.until_ms * _MS if search.until_ms is not None else _INT64
+    wanted = [f for f in found if f.last_ns >= low and f.first_ns < high]
+    return sorted(wanted, key=lambda f: (f.last_ns, f.path), reverse=True)
+
+
+def _gone() -> Busy:
+    """Compaction and vacuum may have removed a file that a long search had listed."""
+    return Busy("a file of the lake is gone or unreadable: try again")
+
+
 @cache
-def _names(table: str) -> tuple[str, ...]:
+def names(table: str) -> tuple[str, ...]:
+    """Columns of an event's view."""
     return tuple(c.name for c in columns_of(EVENT_CLASSES[table]))
 
 
-def _paths(files: Sequence[_File]) -> list[str]:
-    return [f.path for f in files]
-
-
-def _groups(files: Sequence[_File]) -> Iterator[tuple[list[_File], int]]:
+def _groups(files: Sequence[DataFile]) -> Iterator[tuple[list[DataFile], int]]:
     """Files in the order given, some at a time, with the newest time that is left behind them."""
-    group: list[_File] = []
+    group: list[DataFile] = []
     for number, file in enumerate(files):
         group.append(file)
         if sum(f.rows for f in group) >= _GROUP_ROWS or number == len(files) - 1:
-            left = files[number + 1].newest_ns if number + 1 < len(files) else -1
+            left = files[number + 1].last_ns if number + 1 < len(files) else -1
             yield group, left
             group = []
 
@@ -349,9 +390,10 @@ def _scope(search: Search) -> tuple[object, ...]:
     )
 
 
-def _event(table: str, row: tuple[Any, ...], hostnames: Mapping[str, str]) -> EventRow:
-    values = dict(zip(_names(table), row[len(_KEYS) + 1 :], strict=True))
-    home = row[len(_KEYS)] or ""
+def event_row(table: str, row: tuple[Any, ...], hostnames: Mapping[str, str]) -> EventRow:
+    """The view of a row: `KEYS`, the workload, then the columns of `names`."""
+    values = dict(zip(names(table), row[len(KEYS) + 1 :], strict=True))
+    home = row[len(KEYS)] or ""
     return EventRow(
         table=table,
         workload=home,

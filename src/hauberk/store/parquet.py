@@ -1,19 +1,15 @@
-"""Data files of the lake: written, fsynced and described for the Delta log."""
+"""Data files of the lake: encoded, and described for the Delta log."""
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
-
-from hauberk.store.files import make_folder, room
 
 ROW_GROUP = 40_000
 # Key in the file's footer: bytes that its rows take in memory, which its size does not tell.
@@ -21,39 +17,33 @@ _UNPACKED = b"hauberk.unpacked"
 _STATS = ("received_ns", "time_ns")
 
 
-def write(folder: Path, day: str, rows: Any, *, level: int, change: bool = True) -> AddAction:
-    """Write one file of a table's partition, fsynced; its folder's names are not.
+def name(day: str) -> str:
+    """A new file's path below its table."""
+    return f"day={day}/part-{secrets.token_hex(16)}.parquet"
+
+
+def encode(rows: Any, out: Any, *, level: int) -> int:
+    """Write rows (a pyarrow.Table without the partition column) to a sink; bytes written.
 
     Args:
-        folder: the table.
-        day: partition value.
-        rows: a pyarrow.Table without the partition column.
+        rows: what the file holds.
+        out: a binary file, or a pyarrow sink.
         level: zstd level.
-        change: False when the rows were in the table before (compaction).
-
-    Raises:
-        StorageFull: no room; no file is left.
     """
-    name = f"day={day}/part-{secrets.token_hex(16)}.parquet"
-    path = folder / name
-    make_folder(path.parent)
-    try:
-        with room(str(folder)), path.open("xb") as out:
-            pq.write_table(
-                rows.replace_schema_metadata({_UNPACKED: str(rows.nbytes)}),
-                out,
-                compression="zstd",
-                compression_level=level,
-                row_group_size=ROW_GROUP,
-            )
-            out.flush()
-            os.fsync(out.fileno())
-            size = out.tell()
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    pq.write_table(
+        rows.replace_schema_metadata({_UNPACKED: str(rows.nbytes)}),
+        out,
+        compression="zstd",
+        compression_level=level,
+        row_group_size=ROW_GROUP,
+    )
+    return int(out.tell())
+
+
+def added(path: str, day: str, rows: Any, *, size: int, change: bool) -> AddAction:
+    """What the log says of a file; `change` is False when its rows were in the table before."""
     return AddAction(
-        path=name,
+        path=path,
         size=size,
         partition_values={"day": day},
         modification_time=time.time_ns() // 1_000_000,
@@ -62,7 +52,7 @@ def write(folder: Path, day: str, rows: Any, *, level: int, change: bool = True)
     )
 
 
-def unpacked(path: Path) -> int:
+def unpacked(path: str) -> int:
     """Bytes of a file's rows in memory; a guess where the file does not say."""
     footer = pq.read_metadata(path)
     told = (footer.metadata or {}).get(_UNPACKED, b"")

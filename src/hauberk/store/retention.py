@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,19 +10,20 @@ from dataclasses import dataclass
 from deltalake import Transaction
 from deltalake.transaction import RemoveAction
 
-from hauberk.store.lake import DataFile, Lake, day_of
+from hauberk.store.lake import Lake, day_of
+from hauberk.store.lake_files import DataFile
 
 DAY_NS = 86_400 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Bytes and rows of the lake, by day over all tenants, and what the disk has free."""
+    """Bytes and rows of the lake, by day over all tenants; the disk's free bytes, if a disk."""
 
     bytes: int
     rows: int
     by_day: dict[str, int]
-    disk_free: int
+    disk_free: int | None
 
     def days_left(self, *, days: int, max_bytes: int, today: str) -> float | None:
         """Days that new events still find room before old ones must go; None when not known.
@@ -34,8 +34,11 @@ class Usage:
         if not whole or not sum(whole):
             return None
         rate = sum(whole) / len(whole)
-        room = min(max(max_bytes - self.bytes, 0), self.disk_free) / rate
-        return min(room, float(days)) if room >= days else room
+        room = max(max_bytes - self.bytes, 0)
+        if self.disk_free is not None:
+            room = min(room, self.disk_free)
+        left = room / rate
+        return min(left, float(days))
 
 
 def usage(lake: Lake) -> Usage:
@@ -47,7 +50,7 @@ def usage(lake: Lake) -> Usage:
             by_day[file.day] += file.bytes
             total += file.bytes
             rows += file.rows
-    return Usage(total, rows, dict(by_day), shutil.disk_usage(lake.root).free)
+    return Usage(total, rows, dict(by_day), lake.where.free())
 
 
 def enforce(lake: Lake, *, now_ns: int, days: int, max_bytes: int, today: str) -> int:

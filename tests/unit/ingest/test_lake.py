@@ -15,7 +15,9 @@ from hauberk.ingest.positions import Positions
 from hauberk.link import wire
 from hauberk.link.rows import GoneRow
 from hauberk.schema.event import ProcessActivity
+from hauberk.store.blobs import FolderBlobs
 from hauberk.store.lake import Lake
+from hauberk.store.lake_files import FolderFiles
 
 
 class Wired:
@@ -26,10 +28,10 @@ class Wired:
         self.consumer = self.make()
 
     def make(self) -> LakeConsumer:
-        self.lake = Lake(self.folder / "lake", app_id="inbox:1")
+        self.lake = Lake(FolderFiles(self.folder / "lake"), app_id=f"inbox:{self.kit.inbox.id}")
         positions = Positions(self.kit.engine, self.kit.inbox, ("lake",))
-        poison = Poison(self.folder / "poison")
-        return LakeConsumer(self.kit.inbox, self.lake, positions, poison, self.kit.clock)
+        self.poison = Poison(self.kit.engine, FolderBlobs(self.folder / "blobs"), self.kit.clock)
+        return LakeConsumer(self.kit.inbox, self.lake, positions, self.poison, self.kit.clock)
 
     def put(self, *bodies: bytes, tenant: str = "default") -> None:
         for body in bodies:
@@ -40,10 +42,10 @@ class Wired:
             )
 
     def rows(self, tenant: str = "default", table: str = "process_activity") -> pa.Table:
-        return DeltaTable(str(self.lake.root / tenant / table)).to_pyarrow_table()
+        return DeltaTable(str(self.lake.where.root / tenant / table)).to_pyarrow_table()
 
     def kept(self) -> int:
-        return len(list((self.folder / "poison").glob("*/*.json")))
+        return self.poison.usage()[0]
 
 
 @pytest.fixture

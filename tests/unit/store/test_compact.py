@@ -12,29 +12,32 @@ from hauberk.store import compact as compaction
 from hauberk.store import parquet
 from hauberk.store.compact import compact
 from hauberk.store.lake import Lake, day_of
+from hauberk.store.lake_files import FolderFiles
 
 TODAY = day_of(NOW_NS)
 
 
 def pids(lake: Lake) -> list[int]:
-    return sorted(DeltaTable(str(lake.root / "t" / TABLE)).to_pyarrow_table()["pid"].to_pylist())
+    return sorted(
+        DeltaTable(str(lake.where.root / "t" / TABLE)).to_pyarrow_table()["pid"].to_pylist()
+    )
 
 
 def test_many_small_files_become_one_sorted_file(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(12):
         lake.append("t", TABLE, rows(2, first=n * 2, received_ns=NOW_NS - n), position=n + 1)
     assert compact(lake, "t", TABLE, today=TODAY) == 12
     files = lake.files("t", TABLE)
     assert len(files) == 1
-    times = pq.read_table(lake.root / "t" / TABLE / files[0].path)["received_ns"].to_pylist()
+    times = pq.read_table(lake.where.root / "t" / TABLE / files[0].path)["received_ns"].to_pylist()
     assert times == sorted(times)
     assert pids(lake) == list(range(24))
     assert compact(lake, "t", TABLE, today=TODAY) == 0
 
 
 def test_today_waits_for_more_files_and_days_stay_apart(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(3):
         lake.append("t", TABLE, rows(1, first=n), position=n + 1)
     for n in range(3, 6):
@@ -46,7 +49,7 @@ def test_today_waits_for_more_files_and_days_stay_apart(tmp_path: Path) -> None:
 
 def test_groups_are_bounded(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(compaction, "TARGET_ROWS", 20)
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(20):
         lake.append("t", TABLE, rows(2, first=n * 2, received_ns=NOW_NS + n), position=n + 1)
     compact(lake, "t", TABLE, today=TODAY)
@@ -54,7 +57,7 @@ def test_groups_are_bounded(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_appends_meanwhile_are_kept(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(30):
         lake.append("t", TABLE, rows(1, first=n), position=n + 1)
     done = threading.Event()
@@ -71,14 +74,14 @@ def test_appends_meanwhile_are_kept(tmp_path: Path) -> None:
     writer.join()
     compact(lake, "t", TABLE, today=TODAY)
     assert pids(lake) == list(range(60))
-    assert Lake(tmp_path, app_id="inbox:1").written("t", TABLE) == 60
+    assert Lake(FolderFiles(tmp_path), app_id="inbox:1").written("t", TABLE) == 60
 
 
 def test_groups_are_bounded_by_what_they_take_in_memory(tmp_path: Path, monkeypatch) -> None:
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(20):
         lake.append("t", TABLE, rows(2, first=n * 2, received_ns=NOW_NS + n), position=n + 1)
-    one = parquet.unpacked(tmp_path / "t" / TABLE / lake.files("t", TABLE)[0].path)
+    one = parquet.unpacked(str(tmp_path / "t" / TABLE / lake.files("t", TABLE)[0].path))
     assert one == pytest.approx(rows(2).nbytes, rel=0.2)
     monkeypatch.setattr(compaction, "TARGET_BYTES", one * 10 + one // 2)
     compact(lake, "t", TABLE, today=TODAY)

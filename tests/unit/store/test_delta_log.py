@@ -7,6 +7,7 @@ from storekit import TABLE, rows
 
 from hauberk.store import delta_log
 from hauberk.store.lake import Lake
+from hauberk.store.lake_files import FolderFiles
 
 OURS = b'{"commitInfo":{"hauberk":"1"}}\n'
 
@@ -63,12 +64,12 @@ def test_sync_accepts_gaps(tmp_path: Path) -> None:
 
 
 def test_torn_checkpoint_without_a_pointer_is_removed(tmp_path: Path) -> None:
-    lake = Lake(tmp_path, app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     for n in range(3):
         lake.append("t", TABLE, rows(1, first=n), position=n + 1)
     torn = tmp_path / "t" / TABLE / "_delta_log" / f"{2:020d}.checkpoint.parquet"
     torn.write_bytes(b"PAR1 torn")
-    again = Lake(tmp_path, app_id="inbox:1")
+    again = Lake(FolderFiles(tmp_path), app_id="inbox:1")
     assert again.written("t", TABLE) == 3
     assert sum(f.rows for f in again.files("t", TABLE)) == 3
     assert not torn.exists()

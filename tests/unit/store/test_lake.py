@@ -11,15 +11,16 @@ from storekit import DAY_NS, NOW_NS, TABLE, rows
 
 from hauberk.errors import BadWire, LostLease, StorageFull
 from hauberk.store.lake import CHECKPOINT_EVERY, Lake, day_of
+from hauberk.store.lake_files import FolderFiles
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake", app_id="inbox:1")
+    return Lake(FolderFiles(tmp_path / "lake"), app_id="inbox:1")
 
 
 def read(lake: Lake, tenant: str = "default") -> pa.Table:
-    return DeltaTable(str(lake.root / tenant / TABLE)).to_pyarrow_table()
+    return DeltaTable(str(lake.where.root / tenant / TABLE)).to_pyarrow_table()
 
 
 def test_append_once_per_position(lake: Lake) -> None:
@@ -31,10 +32,10 @@ def test_append_once_per_position(lake: Lake) -> None:
 
 def test_position_survives_reopening(lake: Lake) -> None:
     lake.append("default", TABLE, rows(), position=9)
-    again = Lake(lake.root, app_id="inbox:1")
+    again = Lake(lake.where, app_id="inbox:1")
     assert again.written("default", TABLE) == 9
     assert again.append("default", TABLE, rows(), position=9) is False
-    other = Lake(lake.root, app_id="inbox:2")
+    other = Lake(lake.where, app_id="inbox:2")
     assert other.written("default", TABLE) == 0
 
 
@@ -71,10 +72,10 @@ def test_tenants_have_tables_of_their_own(lake: Lake) -> None:
 def test_torn_last_entry_is_removed_and_its_rows_come_again(lake: Lake, torn: bytes) -> None:
     lake.append("default", TABLE, rows(first=0), position=1)
     lake.append("default", TABLE, rows(first=5), position=2)
-    log = lake.root / "default" / TABLE / "_delta_log"
+    log = lake.where.root / "default" / TABLE / "_delta_log"
     newest = max(log.glob("*.json"))
     newest.write_bytes(torn)
-    again = Lake(lake.root, app_id="inbox:1")
+    again = Lake(lake.where, app_id="inbox:1")
     assert again.written("default", TABLE) == 1
     assert again.append("default", TABLE, rows(first=5), position=2) is True
     assert sorted(read(again)["pid"].to_pylist()) == [0, 1, 5, 6]
@@ -83,10 +84,10 @@ def test_torn_last_entry_is_removed_and_its_rows_come_again(lake: Lake, torn: by
 def test_entry_cut_at_a_line_end_is_torn_too(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=1)
     lake.append("default", TABLE, rows(first=5), position=2)
-    newest = max((lake.root / "default" / TABLE / "_delta_log").glob("*.json"))
+    newest = max((lake.where.root / "default" / TABLE / "_delta_log").glob("*.json"))
     lines = newest.read_bytes().splitlines(keepends=True)
     newest.write_bytes(b"".join(line for line in lines if b'"txn"' not in line))
-    again = Lake(lake.root, app_id="inbox:1")
+    again = Lake(lake.where, app_id="inbox:1")
     assert again.append("default", TABLE, rows(first=5), position=2) is True
     assert sorted(read(again)["pid"].to_pylist()) == [0, 1, 5, 6]
 
@@ -94,19 +95,19 @@ def test_entry_cut_at_a_line_end_is_torn_too(lake: Lake) -> None:
 def test_checkpoint_then_log_cleanup_keep_everything(lake: Lake) -> None:
     for n in range(1, CHECKPOINT_EVERY + 3):
         lake.append("default", TABLE, rows(1, first=n), position=n)
-    log = lake.root / "default" / TABLE / "_delta_log"
+    log = lake.where.root / "default" / TABLE / "_delta_log"
     assert (log / "_last_checkpoint").exists()
     lake.checkpoint("default", TABLE)
-    again = Lake(lake.root, app_id="inbox:1")
+    again = Lake(lake.where, app_id="inbox:1")
     assert again.written("default", TABLE) == CHECKPOINT_EVERY + 2
     assert read(again).num_rows == CHECKPOINT_EVERY + 2
     (log / "_last_checkpoint").write_bytes(b"{")
-    assert Lake(lake.root, app_id="inbox:1").written("default", TABLE) == CHECKPOINT_EVERY + 2
+    assert Lake(lake.where, app_id="inbox:1").written("default", TABLE) == CHECKPOINT_EVERY + 2
 
 
 def test_commits_of_another_writer_are_no_obstacle(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=1)
-    other = Lake(lake.root, app_id="inbox:2")
+    other = Lake(lake.where, app_id="inbox:2")
     other.append("default", TABLE, rows(first=7), position=1)
     threads = [
         threading.Thread(
@@ -124,7 +125,7 @@ def test_commits_of_another_writer_are_no_obstacle(lake: Lake) -> None:
 def test_commit_whose_answer_got_lost_counts(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=1)
     handle = lake.locked("default", TABLE)
-    stale = Lake(lake.root, app_id="inbox:1")
+    stale = Lake(lake.where, app_id="inbox:1")
     stale.append("default", TABLE, rows(first=5), position=2)
     handle.written["inbox:1"] = 1  # as if the commit of position 2 had been ours, unanswered
     assert lake.append("default", TABLE, rows(first=5), position=2) is True
@@ -133,7 +134,7 @@ def test_commit_whose_answer_got_lost_counts(lake: Lake) -> None:
 
 def test_a_stale_writer_of_one_log_adds_nothing(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=4)
-    owner = Lake(lake.root, app_id="inbox:1")
+    owner = Lake(lake.where, app_id="inbox:1")
     assert owner.written("default", TABLE) == 4
     owner.append("default", TABLE, rows(first=10), position=9)
     for refreshed in (False, True):
@@ -152,13 +153,13 @@ def test_two_logs_in_one_lake_each_have_their_position(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=9, app_id="log:a")
     lake.append("default", TABLE, rows(first=5), position=3, app_id="log:b")
     assert lake.append("default", TABLE, rows(first=5), position=3, app_id="log:b") is False
-    again = Lake(lake.root, app_id="inbox:1")
+    again = Lake(lake.where, app_id="inbox:1")
     assert [again.written("default", TABLE, log) for log in ("log:a", "log:b", "")] == [9, 3, 0]
 
 
 def test_columns_that_another_process_added_are_known(lake: Lake) -> None:
     lake.append("default", TABLE, rows(first=0), position=1)
-    other = Lake(lake.root, app_id="inbox:2")
+    other = Lake(lake.where, app_id="inbox:2")
     other.columns("default", TABLE)
     wider = rows(first=5).append_column("fresh", pa.array(["x", "y"]))
     lake.append("default", TABLE, wider, position=2)
@@ -184,7 +185,7 @@ def test_failed_checkpoint_keeps_the_rows(lake: Lake, monkeypatch: pytest.Monkey
 
 def test_vacuum_deletes_what_no_version_names(lake: Lake) -> None:
     lake.append("default", TABLE, rows(), position=1)
-    stray = lake.root / "default" / TABLE / f"day={day_of(NOW_NS)}" / "part-stray.parquet"
+    stray = lake.where.root / "default" / TABLE / f"day={day_of(NOW_NS)}" / "part-stray.parquet"
     stray.write_bytes(b"left by a crash")
     assert lake.vacuum("default", TABLE, hours=0) == 1
     assert not stray.exists()
@@ -198,7 +199,7 @@ def test_full_disk_commits_nothing_and_goes_on_later(tmp_path: Path) -> None:
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mount], check=True)
     try:
-        lake = Lake(mount / "lake", app_id="inbox:1")
+        lake = Lake(FolderFiles(mount / "lake"), app_id="inbox:1")
         position = 0
         with pytest.raises(StorageFull):
             while True:
@@ -208,6 +209,6 @@ def test_full_disk_commits_nothing_and_goes_on_later(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,size=8m", mount], check=True)
         assert lake.append("default", TABLE, rows(2, first=position * 2), position=position + 1)
         assert sorted(read(lake)["pid"].to_pylist()) == list(range(position * 2 + 2))
-        assert Lake(lake.root, app_id="inbox:1").written("default", TABLE) == position + 1
+        assert Lake(lake.where, app_id="inbox:1").written("default", TABLE) == position + 1
     finally:
         subprocess.run(["umount", mount], check=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from storekit import DAY_NS, NOW_NS, TABLE, rows
 
 from hauberk.store.lake import Lake, day_of
+from hauberk.store.lake_files import FolderFiles
 from hauberk.store.retention import Usage, enforce, usage
 
 TODAY = day_of(NOW_NS)
@@ -15,7 +16,7 @@ def days(lake: Lake) -> list[str]:
 
 
 def filled(folder: Path) -> Lake:
-    lake = Lake(folder, app_id="inbox:1")
+    lake = Lake(FolderFiles(folder), app_id="inbox:1")
     for n in range(4):
         lake.append("t", TABLE, rows(5, first=n, received_ns=NOW_NS - n * DAY_NS), position=n + 1)
     return lake

@@ -8,12 +8,13 @@ from storekit import DAY_NS, NOW_NS, TABLE, Kit, rows
 from hauberk.store.database import read, write
 from hauberk.store.jobs import Jobs
 from hauberk.store.lake import Lake
+from hauberk.store.lake_files import FolderFiles
 from hauberk.store.tables import asset, asset_change, job, session, task
 from hauberk.store.upkeep import Keep, expired, jobs
 
 
 def test_every_job_runs(kit: Kit, tmp_path: Path) -> None:
-    lake = Lake(tmp_path / "lake", app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path / "lake"), app_id="inbox:1")
     for n in range(10):
         lake.append("t", TABLE, rows(1, first=n), position=n + 1)
     lake.append("t", TABLE, rows(1, received_ns=NOW_NS - 9 * DAY_NS), position=11)
@@ -47,7 +48,7 @@ def test_what_is_over_goes(kit: Kit) -> None:
 
 
 def test_a_jump_of_years_deletes_nothing_at_once(kit: Kit, tmp_path: Path) -> None:
-    lake = Lake(tmp_path / "lake", app_id="inbox:1")
+    lake = Lake(FolderFiles(tmp_path / "lake"), app_id="inbox:1")
     for n in range(3):
         lake.append("t", TABLE, rows(1, first=n, received_ns=NOW_NS - n * DAY_NS), position=n + 1)
     with write(kit.engine) as db:
