@@ -18,7 +18,7 @@ from hauberk.link.gateway.peer import PeerProtocol
 
 BACKLOG = 1024
 RESERVED_FILES = 512
-LEAST_CONNECTIONS = 64
+LEAST_CONNECTIONS, PEOPLE = 64, 1024
 GRACE_S = 3
 
 
@@ -78,14 +78,16 @@ class Listener(uvicorn.Server):
         yield
 
 
-def connections() -> int:
-    """Connections that one listener may hold: the stores need descriptors too.
+def connections() -> tuple[int, int]:
+    """Connections that the gateway, and each listener for people, may hold.
 
-    Raises this process's soft limit of descriptors to its hard one first.
+    The stores need descriptors too. Raises this process's soft limit of them to its hard one first.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(LEAST_CONNECTIONS, (hard - RESERVED_FILES) // 3)
+    free = hard - RESERVED_FILES
+    people = max(LEAST_CONNECTIONS, min(PEOPLE, free // 3))
+    return max(LEAST_CONNECTIONS, free - 2 * people), people
 
 
 def listener(

@@ -99,14 +99,14 @@ class Server:
         local = listen.bind_local(self.settings.socket)
         remote, here = create(context), create(context, local=True)
         self._apps = [remote, here]
-        limit = listen.connections()
+        agents, people = listen.connections()
         pairs = [
             (
-                listen.listener(remote, self.tls.console, limit=limit, lifespan=True),
+                listen.listener(remote, self.tls.console, limit=people, lifespan=True),
                 self._sockets[0],
             ),
-            (listen.listener(gateway, self.tls.gateway, limit=limit), self._sockets[1]),
-            (listen.listener(here, None, limit=limit, lifespan=True), local),
+            (listen.listener(gateway, self.tls.gateway, limit=agents), self._sockets[1]),
+            (listen.listener(here, None, limit=people, lifespan=True), local),
         ]
         self._listeners = [server for server, _ in pairs]
         tasks = await listen.serve(pairs)
