@@ -7,11 +7,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from datetime import tzinfo
 
 import msgspec
 
+from hauberk.agent import windows
 from hauberk.agent.budget import Background
+from hauberk.agent.integrity import Integrity
 from hauberk.agent.ledger import Ledger
+from hauberk.agent.pressure import LONGEST_S, Pressure
 from hauberk.agent.process import give_back_memory
 from hauberk.agent.reporter import Reporter
 from hauberk.agent.schedule import Plan
@@ -29,6 +33,9 @@ from hauberk.schema.link import Desired, Task
 
 MAX_OWNERS = 20_000
 LONGEST_WAIT_S = 30.0
+PRESSED_WAIT_S = 2.0
+# Orders under pressure rest three times as long as they work.
+ORDER_REST, LONGEST_REST_S = 3.0, 2.0
 _NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -41,8 +48,12 @@ class _Superseded(Exception):
     """Ends a paused collection whose subclass an order has collected meanwhile."""
 
 
+class _Cancelled(Exception):
+    """Ends an order that somebody called off; its text says who."""
+
+
 class BackgroundLoop:
-    """One thread; others talk to it by `ask`."""
+    """One thread; others talk to it by `ask`, `cancel` and `relieve`."""
 
     def __init__(
         self,
@@ -58,13 +69,40 @@ class BackgroundLoop:
         *,
         relation_s: float,
         collected: Callable[[str], None],
+        pressure: Pressure | None = None,
+        integrity: Integrity | None = None,
+        zone: Callable[[], tzinfo] = windows.local_zone,
     ) -> None:
-        """Nothing is collected before `turn`."""
+        """Nothing is collected before `turn`.
+
+        Args:
+            host: the machine.
+            collectors: by subclass.
+            plan: when each is due.
+            grant: how much CPU they may use.
+            reporter: takes what was found.
+            gate: knows the orders.
+            ledger: counts.
+            clock: time.
+            stop: ends the loop.
+            relation_s: seconds between two joins.
+            collected: told after each collection.
+            pressure: says when the machine needs all it has.
+            integrity: checks the agent's own files along the way.
+            zone: local time of the windows.
+        """
         self._host, self._collectors, self._plan, self._grant = host, collectors, plan, grant
         self._reporter, self._gate, self._ledger = reporter, gate, ledger
         self._clock, self._stop = clock, stop
         self._relation_ns = int(relation_s * _NS)
         self._collected = collected
+        self._pressure, self._integrity, self._zone = pressure, integrity, zone
+        self.window_open = True
+        self._put_off: set[str] = set()
+        self._calls = threading.Lock()
+        self._running = ""
+        self._cancelled: dict[str, str] = {}
+        self._relieve = threading.Event()
         self._asked: queue.SimpleQueue[Task | Desired | None] = queue.SimpleQueue()
         self._related_ns: int | None = None
         self._changed = self._worked = False
@@ -75,6 +113,30 @@ class BackgroundLoop:
     def ask(self, what: Task | Desired | None) -> None:
         """Run a task, take a desired state, or (None) look whether there is something to do."""
         self._asked.put(what)
+
+    def cancel(self, task: Task) -> None:
+        """Call off the orders that `task` names: at once, or at the next pace of a running one."""
+        by = ", ".join(task.args.get("by", [])) or "the server"
+        told: list[str] = []
+        for name in task.args.get("task", []):
+            with self._calls:
+                running = self._running == name
+                if running:
+                    self._cancelled[name] = by
+            state = self._gate.state(name)
+            if running:
+                told.append(f"{name} stops")
+            elif state == "open":
+                self._gate.finish(name, "failed", f"cancelled by {by}")
+                told.append(f"{name} will not start")
+            else:
+                told.append(f"{name} had ended" if state == "answered" else f"{name} is not known")
+        self._gate.finish(task.id, "done" if told else "failed", "; ".join(told) or "names no task")
+
+    def relieve(self) -> None:
+        """Give up caches soon."""
+        self._relieve.set()
+        self.ask(None)
 
     def run(self) -> None:
         """Until the agent stops."""
@@ -90,7 +152,9 @@ class BackgroundLoop:
         self._resend()
         now = self._clock.mono_ns()
         due = self._plan.due(now)
-        if due:
+        held_s = self._held_s(due)
+        if due and not held_s:
+            self._put_off.discard(due[0])
             self._collect(due[0], paced=True)
             self._worked = True
             return 0.0
@@ -101,14 +165,46 @@ class BackgroundLoop:
         at = self._plan.next_ns()
         if at is not None:
             wait_s = min(wait_s, max(at - now, 0) / _NS)
+        wait_s = max(wait_s, held_s)
         return min(max(wait_s, 0.01), LONGEST_WAIT_S)
 
+    def _held_s(self, due: list[str]) -> float:
+        """Seconds until due work may be asked for again; 0 when it may begin now."""
+        wall = self._clock.wall_ns()
+        hours = self._plan.windows
+        # Without windows the zone is not worth reading.
+        self.window_open = not hours or windows.open(hours, wall, self._zone())
+        pressed = self._pressure is not None and self._pressure.look()
+        if not due or (self.window_open and not pressed):
+            return 0.0
+        if self.window_open and self._pressure is not None and self._pressure.least():
+            return 0.0
+        for subclass in due:
+            if subclass not in self._put_off:
+                self._put_off.add(subclass)
+                self._ledger.add(f"collect/{subclass}", shed=1)
+        return PRESSED_WAIT_S if self.window_open else LONGEST_WAIT_S
+
+    def _chores(self) -> None:
+        """What is done between and within collections."""
+        if self._relieve.is_set():
+            self._relieve.clear()
+            self._owners.clear()
+            give_back_memory()
+        if self._integrity is not None and self._integrity.due():
+            mark = time.thread_time()
+            with self._ledger.measure("integrity"):
+                self._ledger.add("integrity", rows=self._integrity.step())
+            self._grant.spend(time.thread_time() - mark)
+
     def _drain(self) -> None:
+        self._chores()
         while not self._asked.empty():
             self._asked_for(self._asked.get())
 
     def _listen(self, wait_s: float) -> None:
         """Wait, but hear what is asked."""
+        self._chores()
         try:
             self._asked_for(self._asked.get(timeout=wait_s))
         except queue.Empty:
@@ -142,8 +238,21 @@ class BackgroundLoop:
             self._reporter.full_next()
             self._gate.finish(task.id, "done", "content is read anew, inventory is sent in full")
             return
+        with self._calls:
+            self._running = task.id
         wanted = task.args.get("subclasses", [])
         known = self._plan.collect_now(wanted)
+        try:
+            self._collect_ordered(task, wanted, known)
+        except _Cancelled as error:
+            self._plan.forget(known)
+            self._gate.finish(task.id, "failed", str(error))
+        finally:
+            with self._calls:
+                self._running = ""
+                self._cancelled.pop(task.id, None)
+
+    def _collect_ordered(self, task: Task, wanted: list[str], known: list[str]) -> None:
         unknown = sorted(set(wanted) - set(known))
         for subclass in known:
             self._collect(subclass, paced=False)
@@ -152,6 +261,24 @@ class BackgroundLoop:
         if unknown:
             message += f"; this agent has no collector for {', '.join(unknown)}"
         self._gate.finish(task.id, "failed" if wanted and not known else "done", message)
+
+    def _check_cancelled(self) -> None:
+        with self._calls:
+            by = self._cancelled.get(self._running) if self._running else None
+        if by is not None:
+            raise _Cancelled(f"cancelled by {by}")
+
+    def _rest(self, used_s: float) -> None:
+        """An order under pressure goes on, but slowly."""
+        if self._pressure is not None and self._pressure.look():
+            self._stop.wait(min(ORDER_REST * used_s, LONGEST_REST_S))
+
+    def _must_wait_s(self) -> float:
+        """Seconds for which a collection in the middle must pause."""
+        owed = self._grant.owed_s()
+        if owed <= 0 and self._pressure is not None and self._pressure.look():
+            return PRESSED_WAIT_S if self._pressure.waited_s() < LONGEST_S else 0.0
+        return owed
 
     def _collect(self, subclass: str, *, paced: bool) -> None:
         collector = self._collectors[subclass]
@@ -162,10 +289,14 @@ class BackgroundLoop:
 
         def settle() -> None:
             nonlocal mark
-            self._grant.spend(time.thread_time() - mark)
+            used = time.thread_time() - mark
+            self._grant.spend(used)
             if self._stop.is_set():
                 raise _Stopping
-            while paced and (owed := self._grant.owed_s()) > 0:
+            if not paced:
+                self._check_cancelled()
+                self._rest(used)
+            while paced and (owed := self._must_wait_s()) > 0:
                 # A pause may take minutes: orders and resyncs are heard in it.
                 self._listen(min(max(owed, 0.01), LONGEST_WAIT_S))
                 self._resend()

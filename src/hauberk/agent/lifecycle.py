@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import hauberk
-from hauberk.agent import process
+from hauberk.agent import cgroup, process
 from hauberk.agent.settings import AgentSettings
 from hauberk.errors import Conflict
 from hauberk.host.facts import workload_facts
@@ -18,7 +18,7 @@ from hauberk.link.client.identity import Ids
 STOP_S = 15.0
 KILL_S = 5.0
 _FOLDERS = ("identity", "spool", "refused")
-_FILES = ("desired", "tasks.json", "agent.pid")
+_FILES = ("desired", "tasks.json", "agent.pid", "grant.json", "cgroup.json")
 
 
 def enroll(url: str, token: str, settings: AgentSettings) -> Ids:
@@ -59,7 +59,7 @@ def uninstall(settings: AgentSettings) -> list[str]:
         or process.stop(settings.pid_file, signal.SIGKILL, timeout_s=KILL_S)
     ):
         raise Conflict(f"{settings.pid_file}: the agent does not stop; nothing was removed")
-    removed: list[str] = []
+    removed = cgroup.remove_left(settings.path)
     for name in _FOLDERS:
         place = settings.path / name
         if place.is_dir() and not place.is_symlink():

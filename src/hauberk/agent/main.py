@@ -17,6 +17,7 @@ from hauberk.agent.background import BackgroundLoop
 from hauberk.agent.budget import Background, EventPath
 from hauberk.agent.desired import DesiredState
 from hauberk.agent.events import EventBuffer
+from hauberk.agent.guard import Guard
 from hauberk.agent.ledger import Ledger
 from hauberk.agent.link import Gateway, Hooks, LinkLoop, sealer
 from hauberk.agent.reporter import Reporter
@@ -36,7 +37,7 @@ from hauberk.link.client.identity import Identity
 from hauberk.link.client.sender import Sender
 from hauberk.link.client.spool import Spool
 from hauberk.link.client.transport import Transport
-from hauberk.schema.link import Beat, Desired, LedgerEntry, Resources
+from hauberk.schema.link import Beat, Desired, LedgerEntry, Resources, Task
 
 FACTS_EVERY_NS = 300_000_000_000
 MEMORY_EVERY_NS = 30_000_000_000
@@ -86,10 +87,25 @@ class Agent:
             own_pid=os.getpid(),
             inventory_lost=self._resync,
         )
-        self._watch = WatchLoop(self._open_sensor, self._buffer, self._path, ledger, self.stop)
+        self._guard = Guard(folder, budget, self._path, self._buffer, clock)
+        self._watch = WatchLoop(
+            self._open_sensor,
+            self._buffer,
+            self._path,
+            ledger,
+            self.stop,
+            tick=self._guard.tick,
+            notes=self._guard.notes,
+        )
         found = dict(sorted(collectors().items(), key=lambda c: c[1].every_s))
         defaults = {subclass: c.every_s for subclass, c in found.items()}
-        grant = Background(budget.background_pct, os.cpu_count() or 1, clock)
+        grant = self._grant = Background(
+            budget.background_pct,
+            os.cpu_count() or 1,
+            clock,
+            kept=folder / "grant.json",
+            boot=self._boot,
+        )
         self._background = BackgroundLoop(
             self._host,
             found,
@@ -102,7 +118,10 @@ class Agent:
             self.stop,
             relation_s=settings.relation_s,
             collected=self._collected,
+            pressure=self._guard.pressure,
+            integrity=self._guard.integrity,
         )
+        self._guard.relieve = self._background.relieve
         gateway = self._connect(identity)
         sender = Sender(
             self._spool,
@@ -121,7 +140,7 @@ class Agent:
             clock,
             Hooks(
                 beat=self._beat,
-                task=self._background.ask,
+                task=self._take_task,
                 desired=self._take_desired,
                 resync=self._resync,
                 rotate=self._rotate,
@@ -139,6 +158,7 @@ class Agent:
     def run(self) -> int:
         """Work until `stop`. Returns 0, or 3 when a thread had to be left behind."""
         supervisor = Supervisor(self.stop, self._crashed)
+        self._guard.start()
         if self._settings.sensor:
             supervisor.start("events", self._watch.run)
             self._watch.opened.wait(SENSOR_S)  # the first beat tells the true tier
@@ -152,6 +172,8 @@ class Agent:
         self._link.abort()
         self._background.ask(None)
         left = supervisor.join(STOP_S)
+        self._grant.save()
+        self._guard.stop()
         if left:
             _log.error("stopped, but these threads did not end: %s", ", ".join(left))
             return 3
@@ -179,11 +201,12 @@ class Agent:
         """Without a sensor there are still losses to tell."""
         while not self.stop.wait(1.0):
             self._buffer.turn()
+            self._guard.look_at_memory()
 
     def _open_sensor(self) -> Source:
         from hauberk import sensor  # noqa: PLC0415  native parts only where they are wanted
 
-        source = sensor.open_sensor(self._buffer, clock=self._clock)
+        source = sensor.open_sensor(self._guard.canary.sink, clock=self._clock)
         source.set_self_roots([os.getpid(), *self._settings.self_pids])
         self._sensor = source
         return source
@@ -217,12 +240,21 @@ class Agent:
             ledger=ledger,
             desired_version=desired_version,
             certificate_expires_ns=self._expires_ns,
+            budget=self._guard.state(window_open=self._background.window_open),
+            alarms=self._guard.alarms(),
         )
 
     def _take_desired(self, desired: Desired) -> None:
         self._path.pct = desired.budget.event_pct
+        self._guard.change(desired.budget)
         self._spool.max_bytes = max(desired.budget.spool_bytes, LEAST_SPOOL)
         self._background.ask(desired)
+
+    def _take_task(self, task: Task) -> None:
+        if task.kind == "cancel":
+            self._background.cancel(task)
+        else:
+            self._background.ask(task)
 
     def _resync(self) -> None:
         self._reporter.full_next()

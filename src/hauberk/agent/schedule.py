@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from hauberk.schema.link import Schedule
+from hauberk.schema.link import Schedule, Window
 
 SHORTEST_S = 10
 _NS = 1_000_000_000
@@ -47,6 +47,16 @@ class Plan:
         known = [s for s in asked if s in self._defaults]
         self._asked.update(dict.fromkeys(known))
         return known
+
+    def forget(self, subclasses: Iterable[str]) -> None:
+        """Nobody wants these at once any more."""
+        for subclass in subclasses:
+            self._asked.pop(subclass, None)
+
+    @property
+    def windows(self) -> list[Window]:
+        """When background work is allowed; empty: always."""
+        return self._schedule.windows
 
     def due(self, now_ns: int) -> list[str]:
         """Subclasses to collect now: asked ones first, then the longest overdue."""

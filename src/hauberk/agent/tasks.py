@@ -114,10 +114,10 @@ class TaskGate:
         return task if entry.started and entry.result is None else None
 
     def expired(self, task: Task) -> bool:
-        """Whether its time ran out while it waited; it is answered as refused then."""
+        """Whether it must not run any more: answered meanwhile, or out of time (then refused)."""
         with self._lock:
             entry = self._find(task.id)
-            if entry is None:
+            if entry is None or entry.result is not None:
                 return True
             reason = self._untimely(task, entry)
             if reason:
@@ -132,6 +132,14 @@ class TaskGate:
             if entry is not None and entry.result is None:
                 self._answer(entry, outcome, message)
                 self._try_store()
+
+    def state(self, task_id: str) -> Literal["unknown", "open", "answered"]:
+        """How far a task is."""
+        with self._lock:
+            entry = self._find(task_id)
+            if entry is None:
+                return "unknown"
+            return "open" if entry.result is None else "answered"
 
     def untold(self) -> list[TaskResult]:
         """Answers that the server does not have yet."""

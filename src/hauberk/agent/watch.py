@@ -36,6 +36,9 @@ class Source(Protocol):
     def close(self) -> None:
         """Detach everything."""
 
+    def distrust(self, why: str, since_ns: int) -> None:
+        """Close all sources, tell the gap, open them again."""
+
     def set_self_roots(self, pids: list[int]) -> None:
         """Processes whose activity, and their children's, is labelled `self`."""
 
@@ -53,10 +56,24 @@ class WatchLoop:
         path: EventPath,
         ledger: Ledger,
         stop: threading.Event,
+        *,
+        tick: Callable[[Source, SensorHealth], None] | None = None,
+        notes: Callable[[], list[str]] = list,
     ) -> None:
-        """Nothing is attached before `run`."""
+        """Nothing is attached before `run`.
+
+        Args:
+            open_source: attaches the sensor.
+            buffer: takes its rows and tells losses.
+            path: the grant.
+            ledger: counts.
+            stop: ends the loop.
+            tick: called every second with the sensor and its health.
+            notes: what the health says besides the sensor's own reasons.
+        """
         self._open, self._buffer, self._path = open_source, buffer, path
         self._ledger, self._stop = ledger, stop
+        self._tick, self._notes = tick, notes
         self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
         self._asked = -HEALTH_S
         self._sent_cpu_s = ledger.cpu_s("send")
@@ -66,9 +83,10 @@ class WatchLoop:
     def health(self) -> SensorHealth:
         """As of a second ago, with the last crash of each of the agent's own threads."""
         crashes = [f"thread {name} crashed: {error}" for name, error in self.crashed.items()]
-        if not crashes:
+        notes = self._notes()
+        if not crashes and not notes:
             return self._health
-        reasons = [*crashes, *self._health.reasons]
+        reasons = [*crashes, *self._health.reasons, *notes]
         return msgspec.structs.replace(self._health, reasons=reasons)
 
     def run(self) -> None:
@@ -88,12 +106,20 @@ class WatchLoop:
 
     def turn(self, source: Source) -> None:
         """One poll and what follows from it."""
+        pause_s = self._path.pause_s()
+        if pause_s > 0:
+            # Nothing is left to shed: what the ring cannot hold meanwhile, the sensor counts.
+            self._ledger.add("sensor/rested", runs=1)
+            self._stop.wait(pause_s)
         mark = time.thread_time()
         with self._ledger.measure("sensor"):
             count = source.poll(POLL_S)
         now = time.monotonic()
         if now - self._asked > HEALTH_S:
             self._health, self._asked = source.health(), now
+            if self._tick is not None:
+                with self._ledger.measure("guard"):
+                    self._tick(source, self._health)
         if count:
             self._ledger.add("sensor", rows=count)
         self._buffer.turn()

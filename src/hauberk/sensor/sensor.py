@@ -119,6 +119,20 @@ class Sensor:
         with self._lock:
             self._state.containers.set(by_cgroup_id)
 
+    def distrust(self, why: str, since_ns: int) -> None:
+        """Give up all sources, which say that they run but do not; the next poll opens them again.
+
+        Args:
+            why: told with the blind time.
+            since_ns: wall clock from which on they are not proven; 0: from now.
+        """
+        with self._lock:
+            for slot in self._slots:
+                if slot.source is not None:
+                    self._fail(slot, RuntimeError(why))
+                    slot.why, slot.retry_ns = why, 0
+                    slot.down_ns = since_ns or slot.down_ns
+
     def costs(self) -> dict[str, tuple[int, int]]:
         """Per eBPF program (runs, nanoseconds), while the kernel's BPF statistics are on."""
         with self._lock:

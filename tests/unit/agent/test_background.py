@@ -1,5 +1,6 @@
 import queue
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
 
 import pytest
@@ -13,7 +14,7 @@ from hauberk.errors import PathDenied
 from hauberk.host.memory import DictHost
 from hauberk.ports import Collector
 from hauberk.schema.asset import Asset, column
-from hauberk.schema.link import Budget, Schedule
+from hauberk.schema.link import Budget, Schedule, Window
 
 
 class Thing(Asset, frozen=True, kw_only=True):
@@ -245,3 +246,178 @@ def test_shipped_roles_are_read_without_their_fixtures():
     roles = shipped_roles()
     assert all(r.tests.positive == [] for r in roles)
     assert len({r.id for r in roles}) == len(roles) > 0
+
+
+class Pressed:
+    """Stands for the pressure: `on` says whether the machine is pressed."""
+
+    def __init__(self):
+        self.on, self.may, self.since = True, False, 0.0
+
+    def look(self):
+        return self.on
+
+    def least(self):
+        may, self.may = self.may, False
+        return may
+
+    def waited_s(self):
+        return self.since if self.on else 0.0
+
+
+@pytest.fixture
+def pressed(loop):
+    loop._pressure = Pressed()
+    return loop._pressure
+
+
+def test_under_pressure_regular_work_waits_and_the_ledger_says_so(loop, pressed, ledger, clock):
+    assert loop.turn() > 0
+    assert loop.turn() > 0
+    assert loop.seen == []
+    clock.advance(61)
+    shed = {e.capability: e.shed for e in ledger.entries() if e.shed}
+    assert shed == {"collect/os.kernel": 1, "collect/os.module": 1}
+    pressed.on = False
+    settle(loop)
+    assert loop.seen == ["os.kernel", "os.module"]
+
+
+def test_under_pressure_a_minimum_is_done(loop, pressed):
+    loop.turn()
+    pressed.may, pressed.since = True, 10_000.0
+    loop.turn()
+    loop.turn()
+    assert loop.seen == ["os.kernel"]
+
+
+def test_a_collection_in_the_middle_pauses_while_the_machine_is_pressed(loop, pressed, clock):
+    pressed.on = False
+    loop._asked = Pauses(clock)
+    kept = Pauses.get
+
+    def get(self, timeout):
+        pressed.on = len(self.waits) < 4
+        return kept(self, timeout)
+
+    collector = loop._collectors["os.kernel"]
+
+    def collect(_host, _notes):
+        pressed.on = True
+        yield from [Thing(name=str(n)) for n in range(3)]
+
+    loop._collectors["os.kernel"] = Collector("os.kernel", Thing, collect, every_s=60)
+    assert collector is not loop._collectors["os.kernel"]
+    Pauses.get = get
+    try:
+        loop.turn()
+    finally:
+        Pauses.get = kept
+    assert loop.seen == ["os.kernel"]
+
+
+def test_orders_run_under_pressure(loop, pressed, sign, task):
+    loop.ask(loop.gate.judge(sign("task", task())))
+    loop.turn()
+    assert loop.gate.untold()[0].outcome == "done"
+
+
+def test_outside_of_the_windows_nothing_regular_begins(loop, clock, desired, sign, task):
+    loop._zone = lambda: UTC
+    opens = datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC) + timedelta(hours=2)
+    night = Window(start=f"{opens:%H:%M}", minutes=60)
+    loop.ask(desired(schedule=Schedule(windows=[night], jitter=0)))
+    assert loop.turn() == LONGEST_WAIT_S
+    assert (loop.seen, loop.window_open) == ([], False)
+    loop.ask(loop.gate.judge(sign("task", task(args={"subclasses": ["os.module"]}))))
+    loop.turn()
+    assert loop.seen == ["os.module"]  # orders of people always
+    clock.advance(2 * 3600 + 60)
+    settle(loop)
+    assert (loop.seen, loop.window_open) == (["os.module", "os.kernel", "os.module"], True)
+
+
+def answers(loop):
+    return {r.task: (r.outcome, r.message) for r in loop.gate.untold()}
+
+
+def test_an_order_that_has_not_started_is_called_off_at_once(loop, sign, task):
+    loop.ask(loop.gate.judge(sign("task", task())))
+    stop = task(id="task-2", sequence=2, kind="cancel", args={"task": ["task-1"], "by": ["ann"]})
+    loop.cancel(loop.gate.judge(sign("task", stop)))
+    assert answers(loop) == {
+        "task-1": ("failed", "cancelled by ann"),
+        "task-2": ("done", "task-1 will not start"),
+    }
+    loop._drain()
+    assert loop.seen == []
+
+
+def test_a_running_order_stops_at_its_next_pace(loop, sign, task):
+    stop = task(id="task-2", sequence=2, kind="cancel", args={"task": ["task-1"]})
+    order = loop.gate.judge(sign("task", task()))
+    stop = loop.gate.judge(sign("task", stop))
+    collected = []
+
+    def collect(_host, _notes):
+        loop.cancel(stop)
+        for n in range(10_000):
+            collected.append(n)
+            yield Thing(name=str(n))
+
+    loop._collectors["os.kernel"] = Collector("os.kernel", Thing, collect, every_s=60)
+    loop.ask(order)
+    loop._drain()
+    assert answers(loop) == {
+        "task-1": ("failed", "cancelled by the server"),
+        "task-2": ("done", "task-1 stops"),
+    }
+    assert len(collected) < 10_000
+    assert loop.seen == []
+    assert loop._plan.due(0) == [] or "os.module" not in loop._plan._asked
+    other = loop.gate.judge(sign("task", task(id="task-3", sequence=3)))
+    loop._collectors["os.kernel"] = Collector(
+        "os.kernel", Thing, lambda _h, _n: iter(()), every_s=60
+    )
+    loop.ask(other)
+    loop._drain()
+    assert answers(loop)["task-3"][0] == "done"
+
+
+def test_calling_off_what_is_over_or_unknown(loop, sign, task):
+    loop.ask(loop.gate.judge(sign("task", task())))
+    settle(loop)
+    stop = task(id="task-2", sequence=2, kind="cancel", args={"task": ["task-1", "x"]})
+    loop.cancel(loop.gate.judge(sign("task", stop)))
+    assert answers(loop)["task-2"] == ("done", "task-1 had ended; x is not known")
+    assert answers(loop)["task-1"][0] == "done"
+    empty = task(id="task-4", sequence=4, kind="cancel")
+    loop.cancel(loop.gate.judge(sign("task", empty)))
+    assert answers(loop)["task-4"] == ("failed", "names no task")
+
+
+class Files:
+    def __init__(self):
+        self.steps = 0
+
+    def due(self):
+        return self.steps == 0
+
+    def step(self):
+        self.steps += 1
+        return 5
+
+
+def test_own_files_are_checked_along_the_way_also_under_pressure(loop, pressed, ledger, clock):
+    loop._integrity = Files()
+    loop.turn()
+    assert loop._integrity.steps == 1
+    clock.advance(61)
+    assert {e.capability: e.rows for e in ledger.entries()}["integrity"] == 5
+
+
+def test_caches_are_given_up_when_asked(loop):
+    loop._owners["/x"] = "y"
+    loop.relieve()
+    loop.turn()
+    assert loop._owners.get("/x") is None

@@ -57,7 +57,10 @@ def test_a_burst_goes_at_once_in_batches_of_500(buffer, spool):
 
 
 def test_shedding_is_told_with_its_count(buffer, spool, path, clock, tables):
-    path.level = 2
+    path.spend(5.0)
+    clock.advance(5)
+    path.turn()
+    assert path.level == 2
     short = ProcessActivity(activity_id=2, time_ns=1, mono_ns=1, pid=1, duration_ns=5)
     buffer("process_activity", [launch(1)] + [short] * 40)
     clock.advance(5)

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -10,8 +11,13 @@ class Path:
     def __init__(self):
         self.spent = []
 
+        self.pauses = []
+
     def spend(self, seconds):
         self.spent.append(seconds)
+
+    def pause_s(self):
+        return self.pauses.pop() if self.pauses else 0.0
 
 
 class Buffer:
@@ -90,3 +96,30 @@ def test_sending_is_paid_from_the_same_grant(loop, ledger):
     loop.turn(source)
     loop.turn(source)
     assert [round(s) for s in path.spent] == [2, 5, 0]
+
+
+def test_the_sensor_is_looked_at_every_second_and_notes_are_told(ledger):
+    stop, ticks = threading.Event(), []
+    source = Source(stop)
+    loop = WatchLoop(
+        lambda: source,
+        Buffer(),
+        Path(),
+        ledger,
+        stop,
+        tick=lambda s, h: ticks.append((s, h.tier)),
+        notes=lambda: ["canary came back 3 s ago"],
+    )
+    loop.turn(source)
+    assert ticks == [(source, "B")]
+    loop.turn(source)
+    assert len(ticks) == 1
+    assert loop.health().reasons == ["canary came back 3 s ago"]
+
+
+def test_it_rests_when_the_path_must(loop, ledger):
+    source, _, path = loop.parts
+    source.polls, path.pauses = 100, [0.05]
+    began = time.monotonic()
+    loop.turn(source)
+    assert time.monotonic() - began >= 0.05

@@ -136,6 +136,20 @@ def test_a_dead_source_is_told_and_opened_again(world, clock, caplog):
     assert world.sensor.poll(0) == 1
 
 
+def test_a_distrusted_source_is_opened_anew_at_once_and_the_gap_is_told(world, clock, caplog):
+    first, since = world.source, clock.wall_ns() - 300 * 10**9
+    world.sensor.distrust("its canary did not come back", since)
+    assert first.closed == 1
+    world.sensor.poll(0)
+    assert len(world.openings) == 1
+    assert world.sensor.health().tier == "B"
+    down, up = world.blind()
+    assert (down.time_ns, down.until_ns) == (since, 0)
+    assert (up.time_ns, up.until_ns) == (since, clock.wall_ns())
+    assert "canary" in up.reason
+    assert caplog.text == ""
+
+
 def test_reopening_backs_off_and_then_gives_up_ebpf(world, clock, caplog):
     world.refuse = True
     world.source.error = OSError("ring gone")
