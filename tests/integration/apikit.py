@@ -25,12 +25,14 @@ from hauberk.schema.link import SensorHealth, WorkloadFacts
 from hauberk.schema.view import TenantInput, TokenInput, UserInput
 from hauberk.store.access import Access, ensure_admin
 from hauberk.store.agents import Agents
+from hauberk.store.blobs import FolderBlobs
 from hauberk.store.database import open_database, write
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake
 from hauberk.store.lake_files import FolderFiles
 from hauberk.store.lake_query import LakeQuery
+from hauberk.store.packages import Packages
 from hauberk.store.tables import (
     agent,
     asset,
@@ -272,6 +274,7 @@ def make(folder: Path, database: str = "") -> Stack:
         clock=clock,
         access=Access(engine, clock),
         agents=Agents(engine, keys, clock),
+        packages=Packages(engine, FolderBlobs(folder / "blobs"), keys, clock, folder / "scratch"),
         lake=LakeQuery(lake, memory_mb=128),
         inbox=SqliteInbox(folder / "inbox.db"),
         feed=Feed(clock),

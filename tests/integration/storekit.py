@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import statekit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
@@ -26,7 +27,7 @@ from hauberk.schema.link import (
 )
 from hauberk.store.agents import Agents
 from hauberk.store.arrow import to_arrow
-from hauberk.store.database import open_database, sqlite_url
+from hauberk.store.database import open_database
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
 
@@ -61,7 +62,7 @@ class Kit:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.engine: Engine = open_database(sqlite_url(self.folder / "state.db"))
+        self.engine: Engine = open_database(statekit.url(self.folder))
         self.keys = Keys(self.folder / "keys", now_ns=self.clock.wall)
         self.agents = Agents(self.engine, self.keys, self.clock)
         self.inbox = SqliteInbox(self.folder / "inbox.db")

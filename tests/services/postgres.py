@@ -124,6 +124,14 @@ class Postgres:
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
+    def drop(self, database: str) -> bool:
+        """Remove a database; False when somebody is connected to it."""
+        try:
+            self.run(f"DROP DATABASE {database}")
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
+
     def url(self, database: str) -> str:
         """The URL of a database, as a setting has it."""
         return f"postgresql+psycopg://{_USER}@/{database}?host={self.folder}&port={self.port}"

@@ -129,15 +129,18 @@ def verify(engine: Engine, tenant: str) -> AuditCheck:
     count, before = 0, ""
     with read(engine) as db:
         query_ = select(audit).where(audit.c.tenant == tenant).order_by(audit.c.seq)
-        for row in db.execute(query_.execution_options(yield_per=1000)).mappings():
-            whole = (
-                row["seq"] == count + 1
-                and hmac.compare_digest(row["prev_hash"].encode(), before.encode())
-                and hmac.compare_digest(row["hash"].encode(), hash_of(dict(row)).encode())
-            )
-            if not whole:
-                return AuditCheck(entries=count, intact=False, broken_at=row["seq"], head=before)
-            count, before = count + 1, row["hash"]
+        with db.execute(query_.execution_options(yield_per=1000)) as found:
+            for row in found.mappings():
+                whole = (
+                    row["seq"] == count + 1
+                    and hmac.compare_digest(row["prev_hash"].encode(), before.encode())
+                    and hmac.compare_digest(row["hash"].encode(), hash_of(dict(row)).encode())
+                )
+                if not whole:
+                    return AuditCheck(
+                        entries=count, intact=False, broken_at=row["seq"], head=before
+                    )
+                count, before = count + 1, row["hash"]
     return AuditCheck(entries=count, intact=True, head=before)
 
 
