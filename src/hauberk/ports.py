@@ -233,17 +233,38 @@ class InboxItem:
     digest: bytes = b""
 
 
-class Inbox(Protocol):
-    """Durable log between ingest and its consumers; positions rise by one."""
+class Log(Protocol):
+    """One partition of the inbox, as its consumers see it. Positions rise; they may leave gaps."""
 
-    def append(self, items: Sequence[InboxItem]) -> list[int | None]:
-        """Store items durably (fsynced on return). None marks one that was stored before.
+    @property
+    def id(self) -> str:
+        """Random name of this very log: positions of another one mean nothing here."""
 
-        Raises StorageFull, Busy (too deep: back-pressure), Conflict (same sequence, other bytes).
+    @property
+    def name(self) -> str:
+        """Number of the partition, "" where there is only one."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether `read` may give one (agent, boot, sequence) again, as a later item.
+
+        It never gives the sequences of one (agent, boot) out of order otherwise.
         """
 
+    @property
+    def last(self) -> int:
+        """Position of the newest durable item, as far as known; 0 when there was none."""
+
     def read(self, after: int, *, max_items: int, max_bytes: int) -> list[InboxItem]:
-        """Items with position > after, in order."""
+        """Items with position > after, in order; at least one if there is any.
+
+        Raises:
+            Unreachable: it cannot be asked now.
+            Conflict: the log ends before `after`: it lost what was taken from it.
+        """
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Block until an item behind `after` is there, or the time is over."""
 
     def trim(self, upto: int) -> None:
         """Forget bodies of positions <= upto (every consumer has them)."""
@@ -251,8 +272,40 @@ class Inbox(Protocol):
     def depth(self) -> tuple[int, int]:
         """(items, bytes) not yet trimmed."""
 
+
+class Inbox(Protocol):
+    """Durable log between ingest and its consumers, in partitions.
+
+    All batches of a workload are in one partition, in the order in which they were acknowledged.
+    """
+
+    @property
+    def logs(self) -> Sequence[Log]:
+        """The partitions."""
+
+    def append(self, items: Sequence[InboxItem]) -> list[int | None]:
+        """Store items durably; positions in their partitions, None for one stored before.
+
+        Raises:
+            StorageFull, Busy (too deep: back-pressure), Unreachable: not known to be stored; the
+                same items may be given again.
+            Conflict: same sequence, other bytes.
+        """
+
+    def depth(self) -> tuple[int, int]:
+        """(items, bytes) not yet trimmed, of all partitions."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
+
     def wrong(self) -> str:
         """Why no batch is taken now, "" when they are."""
+
+    def close_input(self) -> None:
+        """Finish what waits and take nothing more; reading and trimming go on."""
+
+    def close(self) -> None:
+        """Finish what waits and stop; again is fine."""
 
 
 class Blobs(Protocol):

@@ -20,10 +20,11 @@ from hauberk.api import limits
 from hauberk.api.limits import Limits
 from hauberk.ingest.feed import Feed
 from hauberk.ports import Clock, Inbox
-from hauberk.schema.view import Role, StoreView
+from hauberk.schema.view import MemberView, PartitionView, Role, StoreView
 from hauberk.store.access import Access
 from hauberk.store.agents import Agents
 from hauberk.store.lake_query import LakeQuery
+from hauberk.store.packages import Packages
 
 Via = Literal["session", "token", "local"]
 
@@ -46,6 +47,15 @@ class ServerFacts:
     certificate_expires_ms: int
     own_certificate: bool
     ca_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the work is done: partitions of the inbox, processes, tables set aside."""
+
+    partitions: Sequence[PartitionView] = ()
+    members: Sequence[MemberView] = ()
+    poison: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,7 @@ class Context:
     clock: Clock
     access: Access
     agents: Agents
+    packages: Packages
     lake: LakeQuery
     inbox: Inbox
     feed: Feed
@@ -92,6 +103,7 @@ class Context:
     stores: Callable[[], list[StoreView]]
     checks: Mapping[str, Callable[[], str]]
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    deployment: Callable[[], Deployment] = Deployment
     static: Path = Path(__file__).parent / "static"
     exports: Limits = field(default_factory=limits.exports)
     searches: Limits = field(default_factory=limits.searches)

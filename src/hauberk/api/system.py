@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from hauberk.api import columns, export, params
 from hauberk.api.auditing import audited
-from hauberk.api.context import Context, Ctx, Identity, Who
+from hauberk.api.context import Context, Ctx, Deployment, Identity, Who
 from hauberk.api.words import WORDS
 from hauberk.schema.ids import DEFAULT_TENANT
 from hauberk.schema.view import (
@@ -84,6 +84,7 @@ def show_system(ctx: Ctx, who: Who) -> SystemView:
     """This server: version, certificate, queue; stores and jobs for the tenant "default" alone."""
     facts = ctx.facts()
     items, size = ctx.inbox.depth()
+    around = ctx.deployment() if _mine(who) else Deployment()
     return SystemView(
         version=facts.version,
         started_ms=facts.started_ms,
@@ -99,6 +100,9 @@ def show_system(ctx: Ctx, who: Who) -> SystemView:
         jobs=_jobs(ctx, who),
         inbox_items=items,
         inbox_bytes=size,
+        partitions=list(around.partitions),
+        members=list(around.members),
+        poison=around.poison,
     )
 
 

@@ -14,7 +14,7 @@ from hauberk.schema.view import Notice
 LOST = "lost"
 # Rows that wait for one reader: a notice may hold hundreds.
 MAX_ROWS = 4000
-TOPICS = ("events", "changes", "agents", "collections", "tasks", "runs")
+TOPICS = ("events", "changes", "agents", "collections", "tasks", "runs", "alarms", "rollouts")
 
 
 class Subscription:
@@ -76,13 +76,46 @@ class Feed:
         self._clock, self._limit = clock, limit
         self._readers: dict[str, list[Subscription]] = {}
         self._lock = Lock()
+        self._relay: Callable[[str, Notice], object] = lambda _tenant, _notice: None
+        self._elsewhere: Callable[[str, str], bool] = lambda _tenant, _topic: False
+        self._interest: Callable[[], object] = lambda: None
+
+    def connect(
+        self,
+        *,
+        relay: Callable[[str, Notice], object],
+        elsewhere: Callable[[str, str], bool],
+        interest: Callable[[], object],
+    ) -> None:
+        """Let readers in other processes hear what is published here.
+
+        Args:
+            relay: sends a notice to the others; must not block.
+            elsewhere: whether somebody there wants a topic of a tenant.
+            interest: called when `interests` changed.
+        """
+        self._relay, self._elsewhere, self._interest = relay, elsewhere, interest
+
+    def interests(self) -> dict[str, list[str]]:
+        """Topics that somebody here listens to, by tenant."""
+        return {
+            tenant: sorted(set().union(*(reader.topics for reader in readers)))
+            for tenant, readers in list(self._readers.items())
+        }
 
     def wanted(self, tenant: str, topic: str) -> bool:
         """Whether anybody listens, so that nothing is made for nobody."""
-        return any(topic in s.topics for s in self._readers.get(tenant, ()))
+        here = any(topic in s.topics for s in self._readers.get(tenant, ()))
+        return here or self._elsewhere(tenant, topic)
 
     def publish(self, tenant: str, notice: Notice) -> None:
         """Hand a notice to every reader of its topic. Any thread; never blocks."""
+        self.deliver(tenant, notice)
+        if self._elsewhere(tenant, notice.topic):
+            self._relay(tenant, notice)
+
+    def deliver(self, tenant: str, notice: Notice) -> None:
+        """Hand a notice to the readers in this process alone."""
         for reader in self._readers.get(tenant, ()):
             if notice.topic in reader.topics:
                 reader.offer(notice)
@@ -98,6 +131,7 @@ class Feed:
         with self._lock:
             # Copied, so that `publish` needs no lock.
             self._readers[tenant] = [*self._readers.get(tenant, ()), reader]
+        self._interest()
         try:
             yield reader
         finally:
@@ -107,6 +141,7 @@ class Feed:
                     self._readers[tenant] = rest
                 else:
                     del self._readers[tenant]
+            self._interest()
 
     def readers(self) -> int:
         """How many subscriptions are open."""

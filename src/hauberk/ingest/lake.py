@@ -9,14 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from hauberk.errors import BadWire
+from hauberk.errors import BadWire, LostLease
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.receive import tables_of
 from hauberk.link.wire import Table
-from hauberk.ports import Clock, Inbox, InboxItem
+from hauberk.ports import Clock, InboxItem, Log
 from hauberk.store.arrow import to_arrow
 from hauberk.store.lake import ADDED, MAX_COLUMNS, PARTITION, Lake
+from hauberk.store.marks import Marks
 
 CONSUMER = "lake"
 MAX_ITEMS, MAX_BYTES = 512, 8 * 1024 * 1024
@@ -39,30 +40,60 @@ class LakeConsumer:
     """`step` gathers and writes. One thread."""
 
     def __init__(
-        self, inbox: Inbox, lake: Lake, positions: Positions, poison: Poison, clock: Clock
+        self,
+        log: Log,
+        lake: Lake,
+        positions: Positions,
+        poison: Poison,
+        clock: Clock,
+        *,
+        marks: Marks | None = None,
     ) -> None:
-        self._inbox, self._lake, self._positions = inbox, lake, positions
-        self._poison, self._clock = poison, clock
-        self.position = positions.of(CONSUMER)
-        self._stored = self.position
+        """`marks`: needed for a log that may give a batch twice."""
+        self._inbox, self._lake, self._positions = log, lake, positions
+        self._poison, self._clock, self._marks = poison, clock, marks
+        self._app_id = f"inbox:{log.id}"
         self._groups: dict[tuple[str, str], _Group] = {}
-        self._since = clock.mono_ns()
-        self._rows = self._bytes = 0
         self.rows_written = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._groups.clear()
+        self._rows = self._bytes = 0
+        if self._marks is not None:
+            self._marks.reset()
+        self.position = self._stored = self._positions.of(CONSUMER)
+        self._since = self._clock.mono_ns()
+
+    def reset(self) -> None:
+        """Forget what is in memory and begin at what is stored.
+
+        Raises:
+            LostLease: another process has this log now.
+        """
+        self._begin()
+        self._positions.check()
 
     def step(self) -> bool:
         """Take the next batches and write when it is time; False when there was nothing.
 
         Raises:
             StorageFull, Temporary: what was gathered is kept; call again later.
+            LostLease: another process wrote for this log; `reset` before the next step.
         """
         if self._due():
             self.flush()
         items = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
         if items and self.position == self._stored:
             self._since = self._clock.mono_ns()
+        if self._marks is not None:
+            self._marks.load(items)
         for item in items:
-            self._take(item)
+            if self._marks is None or not self._marks.repeated(item):
+                self._take(item)
+                if self._marks is not None:
+                    self._marks.note(item)
+                    self._marks.keep()
             self.position = item.position
             if self._full():
                 break  # a small envelope may hold much: write before taking more
@@ -75,21 +106,35 @@ class LakeConsumer:
         return self._rows >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
 
     def flush(self) -> None:
-        """Write what waits, then keep the position and trim the inbox."""
+        """Write what waits, then keep the position and trim the log."""
         if self.position == self._stored:
             return
         for (tenant, table), group in self._groups.items():
-            if not group.parts:
-                continue
-            rows = _stamped(group.parts)
-            if self._lake.append(tenant, table, rows, position=self.position):
-                self.rows_written += rows.num_rows
-            group.parts.clear()
-            group.written = self.position
-        self._positions.set(CONSUMER, self.position)
+            if group.parts:
+                self._write(tenant, table, group)
+        marks = self._marks
+        if marks is None:
+            self._positions.set(CONSUMER, self.position)
+        else:
+            self._positions.set(CONSUMER, self.position, marks.store)
+            marks.stored()
         self._stored, self._since = self.position, self._clock.mono_ns()
         self._rows = self._bytes = 0
         self._positions.trim()
+
+    def _write(self, tenant: str, table: str, group: _Group) -> None:
+        rows = _stamped(group.parts)
+        try:
+            fresh = self._lake.append(
+                tenant, table, rows, position=self.position, app_id=self._app_id
+            )
+        except BadWire as error:
+            # Batch by batch these columns were good: another process gave the table others since.
+            raise LostLease(f"{table}: taken anew: {error}", retry_after=1.0) from error
+        if fresh:
+            self.rows_written += rows.num_rows
+        group.parts.clear()
+        group.written = self.position
 
     def _take(self, item: InboxItem) -> None:
         try:
@@ -97,19 +142,30 @@ class LakeConsumer:
         except BadWire as error:
             self._poison.keep(item, CONSUMER, "", str(error))
             return
-        # Tables are opened before any row is taken: what fails there fails for the whole batch,
-        # which comes again.
-        homes = [self._group(item, table) for table in tables]
-        for table, group in zip(tables, homes, strict=True):
+        # Tables are opened, rows converted and poison set aside before any row is taken: what fails
+        # on the way fails for the whole batch, which comes again.
+        ready: list[tuple[_Group, Any]] = []
+        wider: dict[int, dict[str, Any]] = {}
+        for table in tables:
+            group = self._group(item, table)
             if group is None or item.position <= group.written:
                 continue
             try:
-                self._add(item, table, group)
+                rows = self._rows_of(table, wider.get(id(group), group.columns))
             except BadWire as error:
                 self._poison.keep(item, CONSUMER, table.name, str(error))
             except Exception as error:  # noqa: BLE001  one batch must not stop the consumer
                 _log.exception("lake: %s of batch %d", table.name, item.sequence)
                 self._poison.keep(item, CONSUMER, table.name, f"{type(error).__name__}: {error}")
+            else:
+                types = dict(zip(rows.column_names, rows.schema.types, strict=True))
+                wider[id(group)] = wider.get(id(group), group.columns) | types
+                ready.append((group, rows))
+        for group, rows in ready:
+            group.columns = wider[id(group)]
+            group.parts.append((item, rows))
+            self._rows += rows.num_rows
+            self._bytes += rows.get_total_buffer_size()
 
     def _group(self, item: InboxItem, table: Table) -> _Group | None:
         group = self._groups.get((item.tenant, table.name))
@@ -119,25 +175,23 @@ class LakeConsumer:
             except BadWire as error:
                 self._poison.keep(item, CONSUMER, table.name, str(error))
                 return None
-            group = _Group(columns, self._lake.written(item.tenant, table.name))
+            written = self._lake.written(item.tenant, table.name, self._app_id)
+            group = _Group(columns, written)
             self._groups[item.tenant, table.name] = group
         return group
 
-    def _add(self, item: InboxItem, table: Table, group: _Group) -> None:
+    def _rows_of(self, table: Table, columns: dict[str, Any]) -> Any:
+        """The rows for Arrow. Raises BadWire when they do not fit `columns`."""
         rows = to_arrow(table)
         types = dict(zip(rows.column_names, rows.schema.types, strict=True))
         if clash := types.keys() & (ADDED.keys() | {PARTITION}):
             raise BadWire(f"columns {sorted(clash)} are the server's own")
         for name, kind in types.items():
-            if group.columns.get(name, kind) != kind:
-                raise BadWire(f"column {name!r} is {kind} here and {group.columns[name]} before")
-        wider = group.columns | types
-        if len(wider) > MAX_COLUMNS:
+            if columns.get(name, kind) != kind:
+                raise BadWire(f"column {name!r} is {kind} here and {columns[name]} before")
+        if len(columns | types) > MAX_COLUMNS:
             raise BadWire(f"{table.name} would get over {MAX_COLUMNS} columns")
-        group.columns = wider
-        group.parts.append((item, rows))
-        self._rows += rows.num_rows
-        self._bytes += rows.get_total_buffer_size()
+        return rows
 
 
 def _stamped(parts: list[tuple[InboxItem, Any]]) -> Any:

@@ -1,44 +1,56 @@
-"""Where tables go that could be decoded by nobody: kept with the reason, bounded, counted."""
+"""Where tables go that could be decoded by nobody: kept with the reason, bounded, counted.
+
+The envelope lies in the blobs and the note in the state, so that every process of a deployment sees
+what any of them set aside. One table of one batch is noted once, however often it is met.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
-from pathlib import Path
 
 import msgspec
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 
-from hauberk.errors import StorageFull
-from hauberk.ports import InboxItem
-from hauberk.store.files import make_folder, write_atomic
+from hauberk.ports import Blobs, Clock, InboxItem
+from hauberk.store.database import read, write
+from hauberk.store.tables_fleet import poison
 
 MAX_KEPT = 200
+_MAX_REASON = 1000
 _log = logging.getLogger(__name__)
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """The note beside a kept envelope."""
+    """The note on a kept envelope, whose bytes are the tenant's blob `blob`."""
 
     tenant: str
-    workload: str
+    consumer: str
     agent: str
     boot: str
     sequence: int
-    position: int
     table: str
-    consumer: str
+    workload: str
     reason: str
+    blob: str
+    size: int
+    at_ns: int
 
 
 class Poison:
-    """A folder per tenant of envelopes that a consumer could not use; the oldest go first."""
+    """Envelopes that a consumer could not use: at most MAX_KEPT a tenant, the oldest go first."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, engine: Engine, blobs: Blobs, clock: Clock) -> None:
+        self._engine, self._blobs, self._clock = engine, blobs, clock
         self.count = 0
-        make_folder(folder)
 
     def keep(self, item: InboxItem, consumer: str, table: str, reason: str) -> None:
-        """Set an envelope aside; the rest of the batch and of the inbox goes on."""
+        """Set an envelope aside; the rest of the batch and of the inbox goes on.
+
+        Raises:
+            Busy, StorageFull, Unreachable: it could not be kept; the batch must come again.
+        """
         self.count += 1
         _log.error(
             "%s: %s of batch %s/%d of agent %s set aside: %s",
@@ -49,25 +61,60 @@ class Poison:
             item.agent,
             reason,
         )
-        stem = f"{item.position:020d}-{consumer}"
-        note = Reason(
-            tenant=item.tenant,
-            workload=item.workload,
-            agent=item.agent,
-            boot=item.boot,
-            sequence=item.sequence,
-            position=item.position,
-            table=table,
-            consumer=consumer,
-            reason=reason,
+        row = {
+            "tenant": item.tenant,
+            "consumer": consumer,
+            "agent": item.agent,
+            "boot": item.boot,
+            "sequence": item.sequence,
+            "table_name": table[:200],
+            "workload": item.workload,
+            "reason": reason[:_MAX_REASON],
+            "blob": self._blobs.put(item.tenant, io.BytesIO(item.body)),
+            "size": len(item.body),
+            "at_ns": self._clock.wall_ns(),
+        }
+        with write(self._engine) as db:
+            db.execute(insert(poison).values(row).on_conflict_do_nothing())
+        self._forget(item.tenant)
+
+    def usage(self) -> tuple[int, int]:
+        """(tables, bytes) that are set aside."""
+        query = select(func.count(), func.coalesce(func.sum(poison.c.size), 0)).select_from(poison)
+        with read(self._engine) as db:
+            count, size = db.execute(query).one()
+        return int(count), int(size)
+
+    def kept(self, tenant: str) -> list[Reason]:
+        """What is set aside of a tenant, newest first."""
+        query = (
+            select(poison)
+            .where(poison.c.tenant == tenant)
+            .order_by(poison.c.at_ns.desc(), poison.c.sequence.desc())
         )
-        try:
-            folder = self.folder / item.tenant
-            make_folder(folder)
-            write_atomic(folder / f"{stem}.envelope", item.body)
-            write_atomic(folder / f"{stem}.json", msgspec.json.encode(note))
-            for stale in sorted(folder.glob("*.envelope"))[:-MAX_KEPT]:
-                stale.unlink(missing_ok=True)
-                stale.with_suffix(".json").unlink(missing_ok=True)
-        except (OSError, StorageFull) as error:
-            _log.error("%s: could not be kept: %s", self.folder, error)
+        with read(self._engine) as db:
+            rows = db.execute(query).mappings().all()
+        return [
+            Reason(table=row["table_name"], **{k: v for k, v in row.items() if k != "table_name"})
+            for row in rows
+        ]
+
+    def _forget(self, tenant: str) -> None:
+        stale = self.kept(tenant)[MAX_KEPT:]
+        for note in stale:
+            mine = (
+                (poison.c.tenant == note.tenant)
+                & (poison.c.consumer == note.consumer)
+                & (poison.c.agent == note.agent)
+                & (poison.c.boot == note.boot)
+                & (poison.c.sequence == note.sequence)
+                & (poison.c.table_name == note.table)
+            )
+            same = select(func.count()).where(
+                poison.c.tenant == note.tenant, poison.c.blob == note.blob
+            )
+            with write(self._engine) as db:
+                db.execute(delete(poison).where(mine))
+                needed = int(db.execute(same).scalar() or 0)
+            if not needed:
+                self._blobs.delete(note.tenant, note.blob)

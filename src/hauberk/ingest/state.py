@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from sqlalchemy import Connection
 
 from hauberk.errors import BadWire
 from hauberk.ingest.live import Live
 from hauberk.ingest.poison import Poison
+from hauberk.ingest.positions import Positions
 from hauberk.ingest.receive import tables_of
-from hauberk.ports import Clock, Inbox, InboxItem
-from hauberk.store.assets import CONSUMER, Assets
+from hauberk.ports import Clock, InboxItem, Log
+from hauberk.store.assets import CONSUMER, Applied, Assets
+from hauberk.store.marks import Marks
 from hauberk.store.sets import Incoming
 
 MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
@@ -23,54 +25,91 @@ class StateConsumer:
 
     def __init__(
         self,
-        inbox: Inbox,
+        log: Log,
         assets: Assets,
+        positions: Positions,
         live: Live,
         poison: Poison,
         clock: Clock,
         *,
-        trim: Callable[[], object] = lambda: None,
+        marks: Marks | None = None,
     ) -> None:
-        """`trim` is called after the position was kept."""
-        self._inbox, self._assets, self._live = inbox, assets, live
-        self._poison, self._clock, self._trim = poison, clock, trim
-        self.position = assets.position()
-        self._stored = self.position
-        self._stored_ns = clock.mono_ns()
+        """`marks`: needed for a log that may give a batch twice."""
+        self._inbox, self._assets, self._positions = log, assets, positions
+        self._live, self._poison, self._clock, self._marks = live, poison, clock, marks
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._marks is not None:
+            self._marks.reset()
+        self.position = self._stored = self._positions.of(CONSUMER)
+        self._stored_ns = self._clock.mono_ns()
+
+    def reset(self) -> None:
+        """Forget what is in memory and begin at what is stored.
+
+        Raises:
+            LostLease: another process has this log now.
+        """
+        self._begin()
+        self._positions.check()
 
     def step(self) -> bool:
         """Apply the next batches; False when there were none.
 
         Raises:
             Busy, StorageFull: nothing was applied; call again later.
+            LostLease: another process has this log now; `reset` before the next step.
         """
+        if self._marks is not None:
+            self._marks.undo()
         items, incoming = self._next()
         newest = items[-1].position if items else self.position
         idle = self._clock.mono_ns() - self._stored_ns >= _IDLE_NS and newest > self._stored
         if incoming or idle:
-            done = self._assets.apply(incoming, newest)
-            by_position = {item.position: item for item in items}
-            for batch, table, reason in done.poison:
-                self._poison.keep(by_position[batch.position], CONSUMER, table.name, reason)
+            done = self._apply(items, incoming, newest)
             self._live.applied(done, self._clock.wall_ns())
-            self._stored, self._stored_ns = newest, self._clock.mono_ns()
-            self._trim()
+            self._positions.trim()
+        elif self._marks is not None:
+            self._marks.keep()
         self.position = newest
         return bool(items)
 
     def flush(self) -> None:
         """Keep the position now."""
         if self.position > self._stored:
-            self._assets.apply([], self.position)
-            self._stored, self._stored_ns = self.position, self._clock.mono_ns()
+            self._apply([], [], self.position)
+
+    def _apply(self, items: list[InboxItem], incoming: list[Incoming], newest: int) -> Applied:
+        by_position = {item.position: item for item in items}
+
+        def keep(db: Connection, done: Applied) -> None:
+            for batch, table, reason in done.poison:
+                self._poison.keep(by_position[batch.position], CONSUMER, table.name, reason)
+            self._positions.advance(db, CONSUMER, newest)
+            if self._marks is not None:
+                self._marks.store(db)
+
+        done = self._assets.apply(incoming, keep)
+        if self._marks is not None:
+            self._marks.stored()
+        self.position = self._stored = newest
+        self._stored_ns = self._clock.mono_ns()
+        return done
 
     def _next(self) -> tuple[list[InboxItem], list[Incoming]]:
         found = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)
         items: list[InboxItem] = []
         incoming: list[Incoming] = []
         raw = 0
+        if self._marks is not None:
+            self._marks.load(found)
         for item in found:
             items.append(item)
+            if self._marks is not None:
+                if self._marks.repeated(item):
+                    continue
+                self._marks.note(item)
             batch = self._incoming(item)
             if batch is None:
                 continue

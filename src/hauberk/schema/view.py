@@ -363,8 +363,39 @@ class StoreView(View, frozen=True, kw_only=True):
     days_left: float | None = None
 
 
+class PartitionView(View, frozen=True, kw_only=True):
+    """One partition of the inbox: the process that consumes it ("" for nobody), what waits in it.
+
+    `behind` is in batches, by consumer ("state", "lake"). `name` is "" where there is only one.
+    """
+
+    name: str
+    owner: str
+    items: int
+    bytes: int
+    behind: dict[str, int]
+
+
+class MemberView(View, frozen=True, kw_only=True):
+    """One process of this deployment, as it last said. `role` is server or worker."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_ms: int
+    seen_ms: int
+    live: bool
+    consumes: bool
+    partitions: list[str] = []
+
+
 class SystemView(View, frozen=True, kw_only=True):
-    """The server itself."""
+    """The server itself, and the processes that it shares its work with.
+
+    `poison`: tables that no consumer could use and that are set aside.
+    """
 
     version: str
     started_ms: int
@@ -380,6 +411,9 @@ class SystemView(View, frozen=True, kw_only=True):
     jobs: list[JobView]
     inbox_items: int
     inbox_bytes: int
+    partitions: list[PartitionView] = []
+    members: list[MemberView] = []
+    poison: int = 0
 
 
 class PartHealth(View, frozen=True, kw_only=True):

@@ -32,9 +32,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         event_days: days that events are kept.
         event_gib: GiB that events may take.
         change_days: days that the change log is kept.
+        inbox: NATS servers (nats://user:password@one:4222,nats://two:4222) that keep what waits for
+            the consumers and let workers share the work; empty: a SQLite file of this server.
+        inbox_partitions: parts that workers can share; fixed once the streams exist.
+        inbox_replicas: NATS servers that have each batch before it is acknowledged.
+        inbox_credentials: NATS credentials file; empty: the login in `inbox`, or none.
+        inbox_ca: PEM file with the CA of the NATS servers; for tls:// addresses.
+        consume: whether this process consumes the inbox; off where workers do.
+        lease_s: seconds after which the work of a silent process goes to another one.
         inbox_items: batches that may wait before agents are told to wait.
         inbox_mib: MiB that may wait.
         query_mib: MiB that searches may take.
+        metrics: ADDRESS:PORT where a worker shows its figures to Prometheus; empty: nowhere.
         log_level: of the server's own log.
     """
 
@@ -50,9 +59,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     event_days: int = 30
     event_gib: float = 20.0
     change_days: int = 90
+    inbox: str = ""
+    inbox_partitions: int = 4
+    inbox_replicas: int = 1
+    inbox_credentials: str = ""
+    inbox_ca: str = ""
+    consume: bool = True
+    lease_s: float = 10.0
     inbox_items: int = 200_000
     inbox_mib: int = 2048
     query_mib: int = 256
+    metrics: str = ""
     log_level: str = "INFO"
 
     @property
@@ -114,6 +131,12 @@ def load(
         address_of(getattr(settings, name), name)
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise BadInput("tls_cert and tls_key go together", source="tls_cert")
+    if not settings.inbox and not settings.consume:
+        raise BadInput("a SQLite inbox is consumed by its own server alone", source="consume")
+    if settings.metrics:
+        address_of(settings.metrics, "metrics")
+    if settings.lease_s < 1:
+        raise BadInput("at least 1 second", source="lease_s")
     return settings
 
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 
-from hauberk.ingest import lake as lake_ingest
+from hauberk import __version__
+from hauberk.errors import Conflict
 from hauberk.ingest.feed import Feed
 from hauberk.ingest.lake import LakeConsumer
 from hauberk.ingest.live import Live
 from hauberk.ingest.names import Hostnames
 from hauberk.ingest.poison import Poison
-from hauberk.ingest.positions import Positions
+from hauberk.ingest.positions import CONSUMERS, Positions
 from hauberk.ingest.receive import Receiver
 from hauberk.ingest.state import StateConsumer
-from hauberk.ports import Clock
+from hauberk.ports import Clock, Log
 from hauberk.schema.ids import DEFAULT_TENANT
-from hauberk.schema.view import StoreView
+from hauberk.schema.view import MemberView, PartitionView, StoreView
+from hauberk.server.bus import ANNOUNCE_S, Bus
+from hauberk.server.consume import Consumers, Partition
 from hauberk.server.settings import Settings
 from hauberk.server.supervise import Supervisor
-from hauberk.store import assets, retention, upkeep
+from hauberk.store import retention, upkeep
 from hauberk.store.agents import Agents
 from hauberk.store.assets import Assets
 from hauberk.store.blobs import FolderBlobs
@@ -34,105 +39,236 @@ from hauberk.store.jobs import Jobs
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake, day_of
 from hauberk.store.lake_files import FolderFiles
+from hauberk.store.leases import Fence, Leases
+from hauberk.store.marks import Marks
+from hauberk.store.members import Members
+from hauberk.store.nats_inbox import NatsInbox
+from hauberk.store.nats_link import NatsLink, servers_of
 from hauberk.store.tables import tenant
 
 _MEASURE_NS = 60 * 1_000_000_000
+_MS = 1_000_000
 
 
 @dataclass(slots=True)
-class Stores:
-    """Everything that is open on disk, and what works over it."""
+class Parts:
+    """What a worker has open: the stores, and what works over them."""
 
     settings: Settings
     clock: Clock
-    keys: Keys
     engine: Engine
-    inbox: SqliteInbox
+    link: NatsLink | None
+    inbox: SqliteInbox | NatsInbox
     lake: Lake
     blobs: FolderBlobs
     feed: Feed
+    bus: Bus | None
     names: Hostnames
-    agents: Agents
+    live: Live
     poison: Poison
-    state: StateConsumer
-    events: LakeConsumer
-    receiver: Receiver
+    members: Members
+    consumers: Consumers
     jobs: Jobs
 
     def work(self, supervisor: Supervisor) -> None:
         """Start consumers and jobs."""
-        supervisor.start("state", self.state.step, lambda: self._wait(self.state.position))
-        supervisor.start("lake", self.events.step, lambda: self._wait(self.events.position))
+        self.consumers.start(supervisor, every_s=self.settings.lease_s / 5)
         supervisor.start("jobs", self.jobs.step, lambda: supervisor.stop.wait(1.0))
+        if self.bus is not None:
+            supervisor.start("bus", self._announce, lambda: supervisor.stop.wait(ANNOUNCE_S))
 
     def close(self) -> None:
         """Write what waits, then close. The worker threads must have ended."""
-        self.inbox.close_input()
-        while self.state.step():
-            pass
-        self.state.flush()
-        while self.events.step():
-            pass
-        self.events.flush()
-        self.inbox.close()
-        self.engine.dispose()
+        try:
+            self.inbox.close_input()
+            self.consumers.close()
+        finally:
+            self.inbox.close()
+            if self.link is not None:
+                self.link.close()
+            self.engine.dispose()
 
-    def _wait(self, position: int) -> None:
-        self.inbox.wait(position, 0.5)
+    def partitions(self) -> list[PartitionView]:
+        """How far the consumers are, wherever they run."""
+        return self.consumers.view(lambda log: Positions(self.engine, log))
+
+    def processes(self) -> list[MemberView]:
+        """Who shares the work."""
+        return [
+            MemberView(
+                id=m.id,
+                role=m.role,
+                host=m.host,
+                pid=m.pid,
+                version=m.version,
+                started_ms=m.started_ns // _MS,
+                seen_ms=m.seen_ns // _MS,
+                live=m.live,
+                consumes=m.consumes,
+                partitions=[str(name) for name in m.detail.get("partitions", [])],
+            )
+            for m in self.members.all()
+        ]
+
+    def _announce(self) -> bool:
+        if self.bus is not None:
+            self.bus.announce()
+        return False
+
+
+@dataclass(slots=True)
+class Stores(Parts):
+    """What a server has open on top."""
+
+    keys: Keys
+    agents: Agents
+    receiver: Receiver
 
 
 def open_stores(settings: Settings, clock: Clock, keys: Keys) -> Stores:
-    """Open or make everything below the server's folder.
+    """Open or make everything of a server.
 
     Raises:
         Unsupported: a newer Hauberk wrote it.
         StorageFull: no room.
+        Unreachable: NATS does not answer.
+        BadInput: a setting does not fit what is there.
     """
+    parts = open_parts(settings, clock, role="server")
+    return Stores(
+        **{field.name: getattr(parts, field.name) for field in fields(parts)},
+        keys=keys,
+        agents=Agents(parts.engine, keys, clock),
+        receiver=Receiver(parts.inbox, clock, parts.live.batch),
+    )
+
+
+def open_parts(settings: Settings, clock: Clock, *, role: str) -> Parts:
+    """Open what the consumers need. Raises as `open_stores` does."""
     folder = settings.folder
     engine = open_database(settings.database or sqlite_url(folder / "state.db"))
     _default_tenant(engine, clock)
-    inbox = SqliteInbox(
-        folder / "inbox.db",
-        max_items=settings.inbox_items,
-        max_bytes=settings.inbox_mib * 1024 * 1024,
-    )
-    lake = Lake(FolderFiles(folder / "lake"), app_id=f"inbox:{inbox.id}")
+    process = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
+    link = _link(settings, process) if settings.inbox else None
+    inbox: SqliteInbox | NatsInbox
+    if link is None:
+        inbox = _file(settings, engine)
+    else:
+        _nothing_left_behind(settings, engine)
+        inbox = NatsInbox(
+            link,
+            partitions=settings.inbox_partitions,
+            replicas=settings.inbox_replicas,
+            max_items=settings.inbox_items,
+            max_bytes=settings.inbox_mib * 1024 * 1024,
+        )
+    lake = Lake(FolderFiles(folder / "lake"), app_id=f"inbox:{inbox.logs[0].id}")
+    blobs = FolderBlobs(folder / "blobs")
     feed, names = Feed(clock), Hostnames(engine)
     live = Live(feed, names)
-    poison = Poison(folder / "poison")
-    positions = Positions(engine, inbox, (assets.CONSUMER, lake_ingest.CONSUMER))
-    inbox.start_after(positions.newest())
+    poison = Poison(engine, blobs, clock)
+    members = Members(
+        engine,
+        clock,
+        id_=process,
+        role=role,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        consumes=settings.consume,
+        live_s=settings.lease_s,
+    )
+
+    def consume(log: Log, fence: Fence | None) -> Partition:
+        positions = Positions(engine, log, fence=fence)
+        state = StateConsumer(
+            log,
+            Assets(engine, hostname=names.of),
+            positions,
+            live,
+            poison,
+            clock,
+            marks=Marks(engine, "state", clock) if log.repeats else None,
+        )
+        events = LakeConsumer(
+            log,
+            lake,
+            positions,
+            poison,
+            clock,
+            marks=Marks(engine, "lake", clock) if log.repeats else None,
+        )
+        return Partition(log, fence, state, events)
+
+    leases = None
+    if link is not None:
+        leases = Leases(engine, clock, owner=process, ttl_s=settings.lease_s)
     keep = upkeep.Keep(
         event_days=settings.event_days,
         event_bytes=int(settings.event_gib * 1024**3),
         change_days=settings.change_days,
     )
-    return Stores(
+    return Parts(
         settings=settings,
         clock=clock,
-        keys=keys,
         engine=engine,
+        link=link,
         inbox=inbox,
         lake=lake,
-        blobs=FolderBlobs(folder / "blobs"),
+        blobs=blobs,
         feed=feed,
+        bus=None if link is None else Bus(link, feed, names, clock, process=process),
         names=names,
-        agents=Agents(engine, keys, clock),
+        live=live,
         poison=poison,
-        state=StateConsumer(
-            inbox,
-            Assets(engine, hostname=names.of),
-            live,
-            poison,
-            clock,
-            trim=positions.trim,
+        members=members,
+        consumers=Consumers(
+            inbox, consume, leases=leases, members=members, consumes=settings.consume
         ),
-        events=LakeConsumer(inbox, lake, positions, poison, clock),
-        receiver=Receiver(inbox, clock, live.batch),
         jobs=Jobs(
-            engine, clock, upkeep.jobs(engine, lake, clock, keep), owner=secrets.token_hex(8)
+            engine,
+            clock,
+            upkeep.jobs(engine, lake, clock, keep),
+            owner=process,
+            alone=link is None,
         ),
     )
+
+
+def _link(settings: Settings, process: str) -> NatsLink:
+    return NatsLink(
+        servers_of(settings.inbox),
+        name=f"hauberk {process}",
+        credentials=settings.inbox_credentials,
+        ca=settings.inbox_ca,
+    )
+
+
+def _file(settings: Settings, engine: Engine) -> SqliteInbox:
+    inbox = SqliteInbox(
+        settings.folder / "inbox.db",
+        max_items=settings.inbox_items,
+        max_bytes=settings.inbox_mib * 1024 * 1024,
+    )
+    inbox.start_after(Positions(engine, inbox).newest())
+    return inbox
+
+
+def _nothing_left_behind(settings: Settings, engine: Engine) -> None:
+    """Raise Conflict when acknowledged batches lie in a file that nobody would read any more."""
+    if not (settings.folder / "inbox.db").exists():
+        return
+    inbox = _file(settings, engine)
+    try:
+        positions = Positions(engine, inbox)
+        behind = inbox.last - min(positions.of(name) for name in CONSUMERS)
+    finally:
+        inbox.close()
+    if behind > 0:
+        raise Conflict(
+            f"{inbox.path}: {behind} acknowledged batches wait in it: start the server once without"
+            " `inbox` and stop it, which consumes them, then set `inbox` again"
+        )
 
 
 class Measure:
@@ -160,6 +296,7 @@ class Measure:
             max_bytes=int(settings.event_gib * 1024**3),
             today=day_of(stores.clock.wall_ns()),
         )
+        kept, kept_bytes = stores.poison.usage()
         return [
             StoreView(
                 name="events",
@@ -171,7 +308,7 @@ class Measure:
             StoreView(name="state", bytes=_size(settings.folder, "state.db*")),
             StoreView(name="inbox", bytes=stores.inbox.size(), rows=stores.inbox.depth()[0]),
             StoreView(name="blobs", bytes=_size(settings.folder / "blobs", "*/*/*")),
-            StoreView(name="poison", bytes=_size(settings.folder / "poison", "*/*")),
+            StoreView(name="poison", bytes=kept_bytes, rows=kept),
         ]
 
 

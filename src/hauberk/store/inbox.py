@@ -58,11 +58,10 @@ class _Trim:
 
 
 class SqliteInbox:
-    """`ports.Inbox` on one file.
+    """`ports.Inbox` on one file, and its only `ports.Log`. For one process."""
 
-    Attributes:
-        id: random name of this log; positions of another log mean nothing here.
-    """
+    name = ""
+    repeats = False
 
     def __init__(
         self,
@@ -97,6 +96,11 @@ class SqliteInbox:
         self._failing = ""
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
         self._thread.start()
+
+    @property
+    def logs(self) -> tuple[SqliteInbox]:
+        """Itself."""
+        return (self,)
 
     @property
     def last(self) -> int:

@@ -31,11 +31,19 @@ class Job:
 class Jobs:
     """The jobs of one server process, named `owner`."""
 
-    def __init__(self, engine: Engine, clock: Clock, jobs: Sequence[Job], *, owner: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        jobs: Sequence[Job],
+        *,
+        owner: str,
+        alone: bool = False,
+    ) -> None:
+        """`alone`: no other process does jobs, so that leases of a former one are void."""
         self._engine, self._clock, self._owner = engine, clock, owner
         self._jobs: dict[str, Job] = {}
-        if engine.dialect.name == "sqlite":
-            # The file has one server: leases of a former process are void.
+        if alone:
             with write(engine) as db:
                 db.execute(update(job).values(lease_owner="", lease_until_ns=None))
         for one in jobs:

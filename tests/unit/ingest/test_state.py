@@ -12,10 +12,13 @@ from hauberk.ingest.feed import Feed
 from hauberk.ingest.live import Live
 from hauberk.ingest.names import Hostnames
 from hauberk.ingest.poison import Poison
+from hauberk.ingest.positions import Positions
 from hauberk.ingest.state import StateConsumer
 from hauberk.link import wire
 from hauberk.store.assets import Assets
+from hauberk.store.blobs import FolderBlobs
 from hauberk.store.database import read
+from hauberk.store.marks import Marks
 from hauberk.store.tables import asset
 
 Package = software_os_package.COLLECTOR.struct
@@ -29,11 +32,14 @@ def packages(*names: str, epoch: int = 1, sub: str = "software.os_package") -> b
 
 @pytest.fixture
 def consumer(kit: Kit, tmp_path: Path):
-    def make() -> StateConsumer:
+    def make(*, repeats: bool = False) -> StateConsumer:
         names = Hostnames(kit.engine)
         assets = Assets(kit.engine, hostname=names.of)
         live = Live(Feed(kit.clock), names)
-        return StateConsumer(kit.inbox, assets, live, Poison(tmp_path / "poison"), kit.clock)
+        poison = Poison(kit.engine, FolderBlobs(tmp_path / "blobs"), kit.clock)
+        positions = Positions(kit.engine, kit.inbox, ("state",))
+        marks = Marks(kit.engine, "state", kit.clock) if repeats else None
+        return StateConsumer(kit.inbox, assets, positions, live, poison, kit.clock, marks=marks)
 
     return make
 
@@ -85,7 +91,8 @@ def test_poison_goes_aside_and_the_rest_goes_on(kit: Kit, consumer, tmp_path: Pa
     )
     consumer().step()
     assert labels(kit) == ["a"]
-    assert len(list((tmp_path / "poison").glob("*/*.json"))) == 2
+    kept = Poison(kit.engine, FolderBlobs(tmp_path / "blobs"), kit.clock).kept("default")
+    assert sorted(note.sequence for note in kept) == [1, 2]
 
 
 def test_one_transaction_takes_a_bounded_amount(

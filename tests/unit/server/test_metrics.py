@@ -24,5 +24,5 @@ def test_figures_are_read_when_asked(tmp_path: Path) -> None:
     text = generate_latest(registry).decode()
     assert "hauberk_ingest_rows_total 7.0" in text
     assert 'hauberk_worker_failures_total{worker="lake"} 2.0' in text
-    assert 'hauberk_consumer_behind{consumer="state"} 0.0' in text
+    assert 'hauberk_consumer_behind{consumer="state",partition=""} 0.0' in text
     stores.close()

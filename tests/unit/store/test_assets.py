@@ -5,14 +5,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from storekit import NOW_NS, Kit
 
 from hauberk.assets import runtime_process, software_os_package
+from hauberk.ingest.positions import Positions
 from hauberk.link import wire
 from hauberk.link.rows import CollectionRow, GoneRow
 from hauberk.schema.asset import Collection, Problem
-from hauberk.store.assets import Applied, Assets, is_inventory
+from hauberk.store.assets import CONSUMER, Applied, Assets, is_inventory
 from hauberk.store.database import read, write
 from hauberk.store.sets import Incoming
 from hauberk.store.tables import (
@@ -38,13 +39,17 @@ class Feeder:
         self.kit = kit
         self.assets = Assets(kit.engine, hostname=lambda _t, _w: "web-1")
         self.position = 0
+        self.positions = Positions(kit.engine, kit.inbox)
 
     def __call__(self, *tables: wire.Table, tenant: str = "default", home: str = "w") -> Applied:
         self.position += 1
         self.kit.clock.forward(1)
         batch = wire.decode_batch(wire.encode_batch(tables))
         one = Incoming(tenant, home, self.kit.clock.wall, self.position, batch.tables)
-        return self.assets.apply([one], self.position)
+        return self.assets.apply([one], self.keep)
+
+    def keep(self, db: Connection, _done: Applied) -> None:
+        self.positions.advance(db, CONSUMER, self.position)
 
     def rows(self, *, gone: bool = False, tenant: str = "default") -> dict[str, dict[str, Any]]:
         with read(self.kit.engine) as db:
@@ -212,7 +217,7 @@ def test_poison_table_is_left_out_and_the_rest_goes_on(feed: Feeder) -> None:
     done = feed(keyless, unknown, bad_meta, huge, table(package("a")))
     assert len(done.poison) == 4
     assert set(feed.rows()) == {"a"}
-    assert feed.assets.position() == feed.position
+    assert feed.positions.of(CONSUMER) == feed.position
 
 
 def test_values_that_sql_cannot_hold_are_poison(feed: Feeder) -> None:
@@ -234,9 +239,9 @@ def test_a_failed_transaction_leaves_nothing(feed: Feeder) -> None:
     broken = Assets(feed.kit.engine, hostname=lambda _t, _w: 1 / 0)  # type: ignore[arg-type,return-value]
     batch = wire.decode_batch(wire.encode_batch([table(package("b"), epoch=2)]))
     with pytest.raises(ZeroDivisionError):
-        broken.apply([Incoming("default", "w", NOW_NS, 2, batch.tables)], 2)
+        broken.apply([Incoming("default", "w", NOW_NS, 2, batch.tables)], feed.keep)
     assert set(feed.rows()) == {"a"}
-    assert feed.assets.position() == 1
+    assert feed.positions.of(CONSUMER) == 1
 
 
 def test_names_of_inventory_tables() -> None:
