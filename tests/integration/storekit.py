@@ -27,9 +27,11 @@ from hauberk.schema.link import (
 )
 from hauberk.store.agents import Agents
 from hauberk.store.arrow import to_arrow
+from hauberk.store.blobs import FolderBlobs
 from hauberk.store.database import open_database
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
+from hauberk.store.packages import Packages
 
 NOW_NS = 1_790_000_000 * 10**9
 TABLE = "process_activity"
@@ -60,12 +62,20 @@ class Kit:
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
+    database: str = ""
 
     def __post_init__(self) -> None:
-        self.engine: Engine = open_database(statekit.url(self.folder))
+        self.engine: Engine = open_database(self.database or statekit.url(self.folder))
         self.keys = Keys(self.folder / "keys", now_ns=self.clock.wall)
         self.agents = Agents(self.engine, self.keys, self.clock)
         self.inbox = SqliteInbox(self.folder / "inbox.db")
+        self.packages = Packages(
+            self.engine,
+            FolderBlobs(self.folder / "blobs"),
+            self.keys,
+            self.clock,
+            self.folder / "scratch",
+        )
 
     def close(self) -> None:
         self.inbox.close()

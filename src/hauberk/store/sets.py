@@ -20,6 +20,7 @@ from hauberk.store.tables import collection
 from hauberk.store.tables import relation as relation_table
 from hauberk.store.tables import role as role_table
 
+_MAX_NAME = 100
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -37,6 +38,7 @@ class Incoming:
 def collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]) -> None:
     """Keep the newest proof per subclass."""
     for row in rows:
+        _names(row.subclass)
         values = {
             "outcome": row.outcome,
             "rows": row.rows,
@@ -56,6 +58,8 @@ def collections(db: Connection, batch: Incoming, rows: list[kinds.CollectionRow]
 def relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) -> None:
     """Make the workload's relations these."""
     names = ("kind", "src_subclass", "src_key", "dst_subclass", "dst_key")
+    for r in rows:
+        _names(r.kind, r.src_subclass, r.dst_subclass)
     fresh = {tuple(index_key(getattr(r, n)) for n in names): r.evidence for r in rows}
     here = (relation_table.c.tenant == batch.tenant) & (relation_table.c.workload == batch.workload)
     stored = db.execute(select(relation_table).where(here)).mappings()
@@ -77,6 +81,7 @@ def relations(db: Connection, batch: Incoming, rows: list[kinds.RelationRow]) ->
 def roles(db: Connection, batch: Incoming, rows: list[kinds.RoleRow]) -> None:
     """Make the workload's role tags these."""
     mine = {"tenant": batch.tenant, "workload": batch.workload}
+    _names(*(r.role for r in rows))
     db.execute(
         delete(role_table).where(
             role_table.c.tenant == batch.tenant, role_table.c.workload == batch.workload
@@ -95,6 +100,13 @@ def roles(db: Connection, batch: Incoming, rows: list[kinds.RoleRow]) -> None:
     }
     if fresh:
         db.execute(plain_insert(role_table), list(fresh.values()))
+
+
+def _names(*names: str) -> None:
+    """Raises BadWire for a name that no content has and no index takes."""
+    for name in names:
+        if len(name) > _MAX_NAME:
+            raise BadWire(f"a name of {len(name)} characters: {name[:40]!r}")
 
 
 def structs(table: Table, kind: type[Any]) -> list[Any]:
