@@ -15,6 +15,7 @@ from litestar.types import Message, Scope
 
 from hauberk.api import (
     agents,
+    alarms,
     assets,
     console,
     document,
@@ -22,7 +23,10 @@ from hauberk.api import (
     failures,
     health,
     identity,
+    ledger,
     overview,
+    packages,
+    rollouts,
     runs,
     session,
     stream,
@@ -43,6 +47,10 @@ V1: tuple[HTTPRouteHandler, ...] = (
     *assets.ROUTES,
     *workloads.ROUTES,
     *agents.ROUTES,
+    *alarms.ROUTES,
+    *ledger.ROUTES,
+    *packages.ROUTES,
+    *rollouts.ROUTES,
     *events.ROUTES,
     *runs.ROUTES,
     *views.ROUTES,
@@ -106,9 +114,16 @@ def described() -> list[HTTPRouteHandler]:
 
 
 async def require_json(request: Request[Any, Any, Any]) -> None:
-    """Bodies are JSON and say so: a form of another site cannot."""
+    """Bodies are JSON and say so: a form of another site cannot.
+
+    A route whose `opt["body"]` names another type takes that alone.
+    """
     if request.method in identity.SAFE:
         return
+    if wanted := request.route_handler.opt.get("body"):
+        if request.content_type[0] == wanted:
+            return
+        raise HTTPException(status_code=415, detail=f"send the body as Content-Type: {wanted}")
     length = request.headers.get("content-length", "")
     chunked = "transfer-encoding" in request.headers
     if (length in ("", "0") and not chunked) or request.content_type[0] == MediaType.JSON:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import get, post, put
+from litestar import delete, get, post, put
 from litestar.params import JSONBody
 from litestar.response import Stream
 
@@ -20,7 +20,7 @@ from hauberk.schema.view import (
     WorkloadDetail,
     WorkloadView,
 )
-from hauberk.store import desired, fleet, orders, tasks
+from hauberk.store import desired, fleet, orders, removal, tasks
 
 
 @get("/workloads", opt={"role": "viewer"}, sync_to_thread=True)
@@ -142,6 +142,16 @@ def replace_desired(
     return fleet.workload_detail(ctx.engine, who.tenant, workload_id, ctx.clock.wall_ns())
 
 
+@delete("/workloads/{workload_id:str}", opt={"role": "admin"}, sync_to_thread=True)
+def remove_workload(ctx: Ctx, who: Who, workload_id: params.PathId) -> None:
+    """Forget a machine whose agents are revoked, uninstalled or silent for a day."""
+    with audited(ctx, who, "workload.remove", workload_id) as entry:
+        names = removal.remove(ctx.engine, ctx.clock, who.tenant, workload_id)
+        entry.detail["agents"] = names
+    for name in names:
+        ctx.agents.on_change(who.tenant, workload_id, name)
+
+
 ROUTES = (
     list_workloads,
     export_workloads,
@@ -150,4 +160,5 @@ ROUTES = (
     list_tasks,
     create_task,
     replace_desired,
+    remove_workload,
 )

@@ -10,6 +10,7 @@ import logging
 import os
 import pwd
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ from prometheus_client import CollectorRegistry
 
 from hauberk import __version__
 from hauberk.api.app import create
-from hauberk.api.context import Context, ServerFacts
-from hauberk.errors import Conflict, StorageFull
+from hauberk.api.context import Context, Deployment, ServerFacts
+from hauberk.errors import Conflict, Temporary
 from hauberk.host.clock import SystemClock
 from hauberk.link.gateway.app import Gateway
 from hauberk.link.gateway.identity import Identities
@@ -35,11 +36,12 @@ from hauberk.server.settings import Settings, address_of
 from hauberk.server.stores import Measure, Stores, open_stores
 from hauberk.server.supervise import Supervisor
 from hauberk.server.tls import Tls
+from hauberk.store import upkeep
 from hauberk.store.access import Access
 from hauberk.store.files import make_folder, write_atomic
 from hauberk.store.jobs import Job
 from hauberk.store.keys import Keys
-from hauberk.store.lake_query import LakeQuery
+from hauberk.store.packages import Packages
 
 RENEW_S = 3600.0
 STOP_S = 20.0
@@ -140,23 +142,38 @@ class Server:
             self._services.close()
         try:
             self.stores.close()
-        except StorageFull as error:
+        except Temporary as error:
             _log.error("what waits in the inbox stays there: %s", error)
 
     def _wire(self) -> tuple[Context, Gateway]:
         stores = self.stores
         identities = Identities(stores.agents.peer, self.clock)
-        publish = stores.feed.publish
+        publish, bus = stores.feed.publish, stores.bus
+        named: Callable[[str, str, str], None] = stores.names.put
+        if bus is not None:
+            bus.forget, named = identities.forget, bus.named
 
         def changed(tenant: str, workload: str, agent: str) -> None:
             identities.forget(agent)
+            if bus is not None:
+                bus.changed(agent)
             at_ms = self.clock.wall_ns() // 1_000_000
             publish(tenant, Notice(topic="agents", at_ms=at_ms, workload=workload))
 
-        stores.agents.on_change = changed
-        stores.jobs.add(Job("certificate", RENEW_S, self._renew))
+        def alarmed(tenant: str, workload: str) -> None:
+            at_ms = self.clock.wall_ns() // 1_000_000
+            publish(tenant, Notice(topic="alarms", at_ms=at_ms, workload=workload))
+
+        stores.agents.on_change, stores.agents.on_alarm = changed, alarmed
+        # Each server has a certificate of its own.
+        certificate = "certificate" if bus is None else f"certificate {socket.gethostname()}"
+        stores.jobs.add(Job(certificate, RENEW_S, self._renew))
+        for job in upkeep.fleet_jobs(stores.engine, self.clock, publish):
+            stores.jobs.add(job)
+        scratch = self.settings.folder / "scratch"
+        packages = Packages(stores.engine, stores.blobs, self.keys, self.clock, scratch)
         services = self._services = GatewayServices(
-            stores.agents, self.keys, publish=publish, named=stores.names.put
+            stores.agents, self.keys, packages, publish=publish, named=named
         )
         gateway = Gateway(services, identities, stores.receiver, self.clock)
         registry = CollectorRegistry()
@@ -166,16 +183,23 @@ class Server:
             clock=self.clock,
             access=Access(stores.engine, self.clock),
             agents=stores.agents,
-            lake=LakeQuery(stores.lake, memory_mb=self.settings.query_mib),
+            packages=packages,
+            lake=lake_query(self.settings, stores.lake),
             inbox=stores.inbox,
             feed=stores.feed,
             facts=self._facts,
             stores=Measure(stores),
             checks={
-                name: lambda name=name: self.supervisor.check(name)  # type: ignore[misc]
-                for name in ("state", "lake", "jobs")
+                "workers": stores.consumers.wrong,
+                **{
+                    name: lambda name=name: self.supervisor.check(name)  # type: ignore[misc]
+                    for name in ("state", "lake", "jobs", "members")
+                },
             },
             registry=registry,
+            deployment=lambda: Deployment(
+                stores.partitions(), stores.processes(), stores.poison.usage()[0]
+            ),
         )
         return context, gateway
 

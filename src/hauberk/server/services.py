@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import BinaryIO
 
 from hauberk.link.gateway.identity import Peer
 from hauberk.schema.link import (
@@ -21,6 +22,7 @@ from hauberk.store import tasks
 from hauberk.store.agents import Agents
 from hauberk.store.database import after_commit
 from hauberk.store.keys import Keys
+from hauberk.store.packages import Packages
 
 Publish = Callable[[str, Notice], None]
 _MS = 1_000_000
@@ -33,12 +35,13 @@ class GatewayServices:
         self,
         agents: Agents,
         keys: Keys,
+        packages: Packages,
         *,
         publish: Publish,
         named: Callable[[str, str, str], None],
     ) -> None:
         """`named(tenant, workload, hostname)` hears what each beat says."""
-        self._agents, self._keys = agents, keys
+        self._agents, self._keys, self._packages = agents, keys, packages
         self._publish, self._named = publish, named
         self._beats = Beats(agents.engine, self._take, agents.clock)
 
@@ -68,6 +71,14 @@ class GatewayServices:
         if tasks.finish(self._agents.engine, peer, result, now_ns=now):
             for topic in ("tasks", "runs"):
                 self._publish(peer.tenant, self._notice(topic, peer.workload))
+
+    def package(self, peer: Peer, sha256: str) -> tuple[BinaryIO, int]:
+        """The package that this agent is to run."""
+        return self._packages.open_wanted(peer, sha256)
+
+    def install(self, sha256: str) -> tuple[BinaryIO, int]:
+        """A package for a machine that has none yet."""
+        return self._packages.open_known(sha256)
 
     def _take(self, peer: Peer, beat: Beat) -> BeatReply:
         reply = self._agents.beat(peer, beat)

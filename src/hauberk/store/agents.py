@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
 from hauberk import signing
-from hauberk.errors import BadWire, Conflict, Forbidden, NotFound, Unauthenticated
+from hauberk.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from hauberk.link import token as tokens
 from hauberk.link.gateway.identity import Cloned, Peer
 from hauberk.ports import Clock
@@ -22,25 +20,29 @@ from hauberk.schema.ids import agent_id, uuid_from
 from hauberk.schema.link import (
     Beat,
     BeatReply,
-    BudgetState,
     EnrolReply,
     EnrolRequest,
-    PackageState,
     RotateReply,
     RotateRequest,
-    SensorHealth,
-    WorkloadFacts,
 )
 from hauberk.store import alarms, audit, desired, ledger, tasks
+from hauberk.store.agents_words import (
+    MAX_TEXT,
+    MAX_WORD,
+    budget_of,
+    check,
+    facts_of,
+    json_of,
+    package_of,
+    sensor_of,
+)
 from hauberk.store.database import after_commit, read, write
 from hauberk.store.keys import AGENT_DAYS, Keys, agent_key_of
 from hauberk.store.tables import agent, agent_instance, enrolment, workload
 
 # A new certificate is asked for when a third of its life is left.
 _ROTATE_NS = AGENT_DAYS * 86_400 * 1_000_000_000 // 3
-_MAX_TEXT, _MAX_WORD = 256, 100
 MAX_INSTANCES = 1000
-_MAX_VERSION = 2**31 - 2
 
 
 def secret_hash(secret: bytes) -> str:
@@ -113,7 +115,7 @@ class Agents:
         name = agent_id(raw)
         now = self.clock.wall_ns()
         home = uuid_from(secrets.token_bytes(16))
-        facts = _bounded(request.facts)
+        facts = facts_of(request.facts)
         with write(self.engine) as db:
             tenant, invitation = _redeem(db, secret, name, now)
             if db.execute(select(agent.c.id).where(agent.c.id == name)).first():
@@ -124,8 +126,8 @@ class Agents:
                     tenant=tenant,
                     id=home,
                     hostname=facts.hostname,
-                    site=request.site[:_MAX_TEXT],
-                    facts=_json(facts),
+                    site=request.site[:MAX_TEXT],
+                    facts=json_of(facts),
                     created_ns=now,
                 )
             )
@@ -135,7 +137,7 @@ class Agents:
                     tenant=tenant,
                     workload=home,
                     public_key=raw,
-                    version=request.version[:_MAX_TEXT],
+                    version=request.version[:MAX_TEXT],
                     certificate_serial=serial,
                     certificate_expires_ns=end,
                     enrolled_ns=now,
@@ -240,7 +242,7 @@ class Agents:
             Cloned: an earlier instance of this agent is back while another one took over.
             BadWire: absurd values.
         """
-        _check(beat)
+        check(beat)
         now = self.clock.wall_ns()
         with write(self.engine) as db:
             row = (
@@ -291,34 +293,32 @@ class Agents:
         )
 
     def _record(self, db: Connection, peer: Peer, beat: Beat, now: int) -> None:
-        facts = _bounded(beat.facts)
+        facts = facts_of(beat.facts)
         db.execute(
             update(agent)
             .where(agent.c.id == peer.agent)
             .values(
-                version=beat.version[:_MAX_TEXT],
+                version=beat.version[:MAX_TEXT],
                 last_beat_ns=now,
                 skew_ns=beat.wall_ns - now,
                 instance=beat.instance,
-                boot=beat.boot[:_MAX_TEXT],
-                sensor=_json(_short(beat.sensor)),
-                resources=_json(beat.resources),
+                boot=beat.boot[:MAX_TEXT],
+                sensor=json_of(sensor_of(beat.sensor)),
+                resources=json_of(beat.resources),
                 acknowledged_version=beat.desired_version,
-                package_state=_json(_short_package(beat.package)),
-                budget_state=_json(_short_budget(beat.budget)),
-                goodbye=beat.goodbye[:_MAX_WORD],
+                package_state=json_of(package_of(beat.package)),
+                budget_state=json_of(budget_of(beat.budget)),
+                goodbye=beat.goodbye[:MAX_WORD],
             )
         )
         db.execute(
             update(workload)
             .where(workload.c.tenant == peer.tenant, workload.c.id == peer.workload)
-            .values(hostname=facts.hostname, facts=_json(facts), last_seen_ns=now, resync=False)
+            .values(hostname=facts.hostname, facts=json_of(facts), last_seen_ns=now, resync=False)
         )
         ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger, now_ns=now)
 
-    def _alarms(
-        self, db: Connection, peer: Peer, row: RowMapping, beat: Beat, now: int
-    ) -> None:
+    def _alarms(self, db: Connection, peer: Peer, row: RowMapping, beat: Beat, now: int) -> None:
         """`row` is of before this beat."""
         told = alarms.bounded(beat.alarms)
         text = alarms.text_of(told)
@@ -402,65 +402,3 @@ def forget_instances(db: Connection, *, before_ns: int) -> int:
     """Drop instances not heard of since; the number of rows."""
     old = delete(agent_instance).where(agent_instance.c.last_ns < before_ns)
     return db.execute(old).rowcount
-
-
-def _check(beat: Beat) -> None:
-    """Raises BadWire for values that no agent has and no store takes."""
-    if len(beat.ledger) > 4096 or not beat.instance or len(beat.instance) > _MAX_TEXT:
-        raise BadWire("a beat needs an instance and at most 4096 ledger entries")
-    if not 0 <= beat.desired_version <= _MAX_VERSION:
-        raise BadWire("a beat with an absurd version of the desired state")
-    numbers: list[float] = [beat.wall_ns, *_numbers(beat.resources)]
-    for entry in beat.ledger:
-        numbers += _numbers(entry)
-    if not all(-(2**62) < n < 2**62 for n in numbers):  # not a number is not between
-        raise BadWire("a beat with absurd numbers")
-
-
-def _numbers(document: msgspec.Struct) -> list[float]:
-    values = msgspec.structs.astuple(document)
-    return [v for v in values if isinstance(v, int | float)]
-
-
-def _short(sensor: SensorHealth) -> SensorHealth:
-    return msgspec.structs.replace(
-        sensor,
-        sources=[s[:_MAX_TEXT] for s in sensor.sources[:64]],
-        reasons=[r[:1024] for r in sensor.reasons[:64]],
-    )
-
-
-def _short_package(state: PackageState | None) -> PackageState | None:
-    if state is None:
-        return None
-    words = {
-        name: getattr(state, name)[:_MAX_WORD] for name in ("version", "sha256", "slot", "wanted")
-    }
-    return msgspec.structs.replace(state, message=state.message[:1024], **words)
-
-
-def _short_budget(state: BudgetState | None) -> BudgetState | None:
-    if state is None:
-        return None
-    pressure = state.pressure
-    if pressure is not None:
-        known = ((name[:_MAX_WORD], share) for name, share in list(pressure.items())[:8])
-        pressure = {name: share for name, share in known if 0 <= share <= 100}
-    return msgspec.structs.replace(
-        state, detail=state.detail[:1024], shed=state.shed[:1024], pressure=pressure
-    )
-
-
-def _bounded(facts: WorkloadFacts) -> WorkloadFacts:
-    """Facts are a machine's own words: keep them short."""
-    short: dict[str, Any] = {
-        name: value[:_MAX_TEXT]
-        for name in ("hostname", "machine_id", "os", "os_version", "kernel", "arch")
-        if (value := getattr(facts, name))
-    }
-    addresses = [a[:64] for a in facts.addresses[:256]]
-    return msgspec.structs.replace(facts, addresses=addresses, **short)
-
-
-def _json(document: msgspec.Struct | None) -> str:
-    return msgspec.json.encode(document).decode()

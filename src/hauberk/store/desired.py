@@ -12,7 +12,6 @@ from hauberk.link.gateway.identity import Peer
 from hauberk.schema.link import Budget, Desired, Package, Schedule
 from hauberk.store.database import write
 from hauberk.store.keys import Keys
-from hauberk.store.package_file import arch_of
 from hauberk.store.tables import agent, workload
 from hauberk.store.tables_fleet import package
 
@@ -110,7 +109,7 @@ def _package(db: Connection, keys: Keys, peer: Peer, facts: str) -> bytes:
         .where(agent.c.id == peer.agent, agent.c.tenant == peer.tenant)
     )
     row = db.execute(wanted).mappings().first()
-    if row is None or arch_of(msgspec.json.decode(facts).get("arch", "")) != row["arch"]:
+    if row is None or msgspec.json.decode(facts).get("arch", "") != row["arch"]:
         return b""
     if not row["downgrade"]:
         return bytes(row["signed"])

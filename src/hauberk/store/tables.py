@@ -292,6 +292,7 @@ ledger = Table(
     Column("runs", BigInteger, nullable=False),
     Column("shed", BigInteger, nullable=False),
     Index("ledger_time", "tenant", "workload", "window_start_ns"),
+    Index("ledger_start", "tenant", "window_start_ns"),
 )
 
 # Which parts of a full snapshot have come, until all did.

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete
 
 from hauberk.ports import Clock
-from hauberk.store import ledger, retention, tasks
+from hauberk.schema.view import Notice
+from hauberk.store import ledger, ledger_fleet, retention, tasks
 from hauberk.store.agents import forget_instances
+from hauberk.store.alarms import Silence
 from hauberk.store.compact import compact
 from hauberk.store.database import write
 from hauberk.store.jobs import Job
 from hauberk.store.lake import Lake, day_of
+from hauberk.store.rollout_job import Follower
 from hauberk.store.steady import Steady
 from hauberk.store.tables import api_token, asset, asset_change, enrolment, session, task
-from hauberk.store.tables_fleet import run
+from hauberk.store.tables_fleet import alarm, mark, run
 
 DAY_NS = 86_400 * 1_000_000_000
 
@@ -66,12 +69,30 @@ def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
         count += expired(engine, now, keep)
         return f"{count} expired rows closed or deleted{steady.doubt(now)}"
 
+    def fold() -> str:
+        return f"{ledger_fleet.fold(engine, clock)} windows of the ledger joined"
+
     return (
+        Job("ledger", 600.0, fold),
         Job("expire", 30.0, expire),
         Job("compact", 60.0, compaction),
         Job("retain", 600.0, retain),
         Job("vacuum", 900.0, cleanup),
     )
+
+
+def fleet_jobs(
+    engine: Engine, clock: Clock, publish: Callable[[str, Notice], None]
+) -> Sequence[Job]:
+    """What watches over agents. `publish(tenant, notice)` tells the console."""
+
+    def told(topic: str, tenant: str, home: str = "") -> None:
+        at_ms = clock.wall_ns() // 1_000_000
+        publish(tenant, Notice(topic=topic, at_ms=at_ms, workload=home))
+
+    follower = Follower(engine, clock, lambda tenant: told("rollouts", tenant))
+    silence = Silence(engine, clock, lambda tenant, home: told("alarms", tenant, home))
+    return (Job("rollout", 5.0, follower.step, 60.0), Job("alarms", 10.0, silence.step, 60.0))
 
 
 def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
@@ -82,11 +103,13 @@ def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
         delete(enrolment).where(enrolment.c.expires_ns <= now_ns - 30 * DAY_NS),
         delete(asset).where(asset.c.gone_ns <= now_ns - keep.gone_days * DAY_NS),
         delete(task).where(task.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
+        delete(alarm).where(alarm.c.until_ns <= now_ns - keep.change_days * DAY_NS),
         delete(run).where(run.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
         delete(asset_change).where(asset_change.c.at_ns <= now_ns - keep.change_days * DAY_NS),
     )
     with write(engine) as db:
         count = sum(db.execute(rule).rowcount for rule in rules)
         count += ledger.trim(db, before_ns=now_ns - keep.ledger_days * DAY_NS)
+        count += db.execute(delete(mark).where(mark.c.at_ns <= now_ns - 180 * DAY_NS)).rowcount
         count += forget_instances(db, before_ns=now_ns - 365 * DAY_NS)
     return count

@@ -16,6 +16,7 @@ def test_the_console_hears_of_beats_and_answers(kit: Kit) -> None:
     services = GatewayServices(
         kit.agents,
         kit.keys,
+        kit.packages,
         publish=lambda t, n: heard.append((t, n)),
         named=lambda *args: named.append(args),
     )

@@ -11,8 +11,12 @@ status      code    when
 409         enrol   cloned key
 409         drop    same sequence with other bytes; key enrolled before
 413         drop    body over the bound
+416         drop    a range behind the end of a package
 429, 503    later   too many requests; inbox full, disk full
 ==========  ======  =================================================================
+
+`/v1/package/SHA256` (for the agent that is to run it) and `/v1/install/SHA256` (for whoever knows
+the digest) answer with bytes, whole or a range of them.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -38,6 +42,7 @@ from hauberk.errors import (
 )
 from hauberk.link.envelope import MAX_BODY
 from hauberk.link.gateway.bounds import Held, Rate, network_of
+from hauberk.link.gateway.download import Downloads, OutOfRange, digest_in, send_file
 from hauberk.link.gateway.identity import Cloned, Identities, Peer
 from hauberk.link.gateway.peer import PEER
 from hauberk.link.wire import UNDECODABLE
@@ -57,6 +62,7 @@ from hauberk.schema.link import (
 SMALL_BODY = 1024 * 1024
 STRANGER_BODY = 64 * 1024
 BODY_TIMEOUT_S = 60.0
+PACKAGE, INSTALL = "/v1/package/", "/v1/install/"
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -86,6 +92,12 @@ class Services(Protocol):
 
     def result(self, peer: Peer, result: TaskResult) -> None:
         """Take a task's answer."""
+
+    def package(self, peer: Peer, sha256: str) -> tuple[BinaryIO, int]:
+        """(file, bytes) of the package that this agent is to run. Raises NotFound."""
+
+    def install(self, sha256: str) -> tuple[BinaryIO, int]:
+        """(file, bytes) of a package for whoever knows its digest. Raises NotFound."""
 
 
 class TooLarge(BadInput):
@@ -127,6 +139,13 @@ class Gateway:
             "/v1/batch": ("POST", self._batch),
             "/v1/result": ("POST", self._result),
         }
+        # An agent asks for some hundred pieces, one after the other.
+        self._pieces = Rate(clock, per_s=20.0, burst=400.0)
+        self._files: dict[str, Callable[[Scope, str], Awaitable[tuple[BinaryIO, int]]]] = {
+            PACKAGE: self._package,
+            INSTALL: self._install,
+        }
+        self._turns = {PACKAGE: Downloads(64), INSTALL: Downloads(8)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -136,6 +155,9 @@ class Gateway:
         status = 200
         later = 0.0
         try:
+            if prefix := next((p for p in self._files if scope["path"].startswith(p)), ""):
+                await self._send_file(scope, receive, send, prefix)
+                return
             if route is None:
                 raise NotFound(f"no route {scope['path'][:64]!r} on the gateway")
             if scope["method"] != route[0]:
@@ -196,6 +218,28 @@ class Gateway:
             body = await _body(receive, MAX_BODY)
             return _encode(await self._ingest(peer, body))
 
+    async def _send_file(self, scope: Scope, receive: Receive, send: Send, prefix: str) -> None:
+        if scope["method"] != "GET":
+            raise NotFound(f"{prefix} answers to GET only")
+        digest = digest_in(scope["path"], prefix)
+        file, size = await self._files[prefix](scope, digest)
+        with file:
+            async with self._turns[prefix].turn():
+                try:
+                    await send_file(receive, send, file, size, scope["headers"])
+                except TimeoutError:
+                    # Ends the connection: what was announced has not all been sent.
+                    _log.warning("gateway: %s takes a package too slowly", _from(scope))
+
+    async def _package(self, scope: Scope, digest: str) -> tuple[BinaryIO, int]:
+        peer = await self._peer(scope)
+        self._pieces.take(peer.agent)
+        return await asyncio.to_thread(self._services.package, peer, digest)
+
+    async def _install(self, scope: Scope, digest: str) -> tuple[BinaryIO, int]:
+        self._strangers.take(_from(scope))
+        return await asyncio.to_thread(self._services.install, digest)
+
     async def _peer(self, scope: Scope) -> Peer:
         der: bytes | None = scope.get("extensions", {}).get(PEER)
         peer = self._identities.cached(der)
@@ -241,6 +285,7 @@ _ANSWERS: tuple[tuple[type[HauberkError], int, Code], ...] = (
     (Forbidden, 403, "enrol"),
     (Refused, 400, "drop"),
     (TooLarge, 413, "drop"),
+    (OutOfRange, 416, "drop"),
     (NotFound, 404, "drop"),
     (Conflict, 409, "drop"),
     (Busy, 429, "later"),

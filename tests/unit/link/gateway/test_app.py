@@ -37,7 +37,7 @@ class Wired:
         self.key, reply, self.peer = kit.enrol()
         self.der = ssl.PEM_cert_to_DER_cert(reply.certificate.decode())
         services = GatewayServices(
-            kit.agents, kit.keys, publish=lambda *_: None, named=lambda *_: None
+            kit.agents, kit.keys, kit.packages, publish=lambda *_: None, named=lambda *_: None
         )
         receiver = Receiver(kit.inbox, kit.clock, lambda *_: None)
         self.gateway = Gateway(

@@ -40,6 +40,7 @@ def upgrade() -> None:
     with op.batch_alter_table("task") as table:
         table.add_column(_text("run"))
         table.create_index("task_run", ["tenant", "run", "state"])
+    op.create_index("ledger_start", "ledger", ["tenant", "window_start_ns"])
     op.create_table(
         "lease",
         _key("name"),
