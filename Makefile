@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PYTEST := $(BIN)/python -m pytest -q
 JOBS ?= 2
 
-.PHONY: help setup setup-all up down lint test test-python test-console bench console wheel docs lock clean
+.PHONY: help setup setup-all up down lint test test-python test-console bench console wheel agent-bundle docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ console: ## build the console and the native parts into the package
 
 wheel: ## one installable wheel in dist/
 	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python -o dist .
+
+agent-bundle: setup ## the self-contained agent in dist/: .tar.xz and .deb
+	$(BIN)/python -m tools.bundle
 
 docs: ## redraw the generated documentation
 	$(BIN)/python -m tools.draw

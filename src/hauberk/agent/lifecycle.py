@@ -17,8 +17,19 @@ from hauberk.link.client.identity import Ids
 
 STOP_S = 15.0
 KILL_S = 5.0
-_FOLDERS = ("identity", "spool", "refused")
-_FILES = ("desired", "tasks.json", "agent.pid", "grant.json", "cgroup.json")
+LEAVING = "leaving"
+LAUNCHER = "launcher.pid"
+_FOLDERS = ("identity", "spool", "refused", "package")
+_FILES = (
+    "desired",
+    "tasks.json",
+    "agent.pid",
+    "slots.json",
+    LEAVING,
+    LAUNCHER,
+    "grant.json",
+    "cgroup.json",
+)
 
 
 def enroll(url: str, token: str, settings: AgentSettings) -> Ids:
@@ -54,10 +65,9 @@ def uninstall(settings: AgentSettings) -> list[str]:
     Raises:
         Conflict: the agent does not stop.
     """
-    if not (
-        process.stop(settings.pid_file, signal.SIGTERM, timeout_s=STOP_S)
-        or process.stop(settings.pid_file, signal.SIGKILL, timeout_s=KILL_S)
-    ):
+    if settings.path.is_dir():
+        (settings.path / LEAVING).touch(0o600)  # the agent's last word to the server is this
+    if not stop(settings):
         raise Conflict(f"{settings.pid_file}: the agent does not stop; nothing was removed")
     removed = cgroup.remove_left(settings.path)
     for name in _FOLDERS:
@@ -73,3 +83,17 @@ def uninstall(settings: AgentSettings) -> list[str]:
     if settings.path.is_dir() and not any(settings.path.iterdir()):
         settings.path.rmdir()
     return removed
+
+
+def stop(settings: AgentSettings) -> bool:
+    """Stop the agent of this folder, and first the launcher that would start it again."""
+    return all(
+        process.stop(pid_file, signal.SIGTERM, timeout_s=STOP_S)
+        or process.stop(pid_file, signal.SIGKILL, timeout_s=KILL_S)
+        for pid_file in (settings.path / LAUNCHER, settings.pid_file)
+    )
+
+
+def goodbye(settings: AgentSettings, why: str) -> str:
+    """What the last beat says: `why`, or that the agent is being uninstalled."""
+    return "uninstall" if (settings.path / LEAVING).exists() else why

@@ -7,12 +7,15 @@ import os
 import random
 import secrets
 import signal
+import sys
 import threading
 import time
 from types import FrameType
 
+import msgspec
+
 import hauberk
-from hauberk.agent import containers, process
+from hauberk.agent import containers, lifecycle, process
 from hauberk.agent.background import BackgroundLoop
 from hauberk.agent.budget import Background, EventPath
 from hauberk.agent.desired import DesiredState
@@ -22,10 +25,12 @@ from hauberk.agent.ledger import Ledger
 from hauberk.agent.link import Gateway, Hooks, LinkLoop, sealer
 from hauberk.agent.reporter import Reporter
 from hauberk.agent.schedule import Plan
-from hauberk.agent.settings import AgentSettings
+from hauberk.agent.settings import AgentSettings, load
 from hauberk.agent.supervise import Supervisor
 from hauberk.agent.tasks import TaskGate
+from hauberk.agent.updater_thread import Upgrades
 from hauberk.agent.watch import Source, WatchLoop
+from hauberk.errors import HauberkError
 from hauberk.host.clock import SystemClock
 from hauberk.host.collect import collectors
 from hauberk.host.facts import workload_facts
@@ -43,6 +48,7 @@ FACTS_EVERY_NS = 300_000_000_000
 MEMORY_EVERY_NS = 30_000_000_000
 SENSOR_S = 3.0
 STOP_S = 10.0
+GOODBYE_S = 3.0
 LEAST_SPOOL = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _log = logging.getLogger(__name__)
@@ -122,6 +128,17 @@ class Agent:
             integrity=self._guard.integrity,
         )
         self._guard.relieve = self._background.relieve
+        self._identity, self._leaving = identity, "stopped"
+        self._upgrades = Upgrades(
+            settings,
+            clock,
+            ledger,
+            self.stop,
+            identity=lambda: self._identity,
+            open_now=lambda: self._background.window_open,
+            ready=self._leave_for_upgrade,
+        )
+        self._upgrades.want(state.current)
         gateway = self._connect(identity)
         sender = Sender(
             self._spool,
@@ -153,7 +170,6 @@ class Agent:
         )
         self._sensor: Source | None = None
         self._expires_ns = identity.expires_ns()
-        self._identity = identity
 
     def run(self) -> int:
         """Work until `stop`. Returns 0, or 3 when a thread had to be left behind."""
@@ -166,11 +182,13 @@ class Agent:
             supervisor.start("events", self._flush_only)
         supervisor.start("background", self._run_background)
         supervisor.start("link", self._run_link)
+        supervisor.start("upgrade", self._upgrades.run)
         _log.info("agent %s runs, instance %s", self._identity.ids.agent, self._instance)
         self.stop.wait()
         self._spool.wake()
         self._link.abort()
         self._background.ask(None)
+        self._upgrades.wake()
         left = supervisor.join(STOP_S)
         self._grant.save()
         self._guard.stop()
@@ -178,6 +196,7 @@ class Agent:
             _log.error("stopped, but these threads did not end: %s", ", ".join(left))
             return 3
         self._link.close()
+        self._say_goodbye()
         self._spool.close()
         _log.info("agent stopped")
         return 0
@@ -211,6 +230,21 @@ class Agent:
         self._sensor = source
         return source
 
+    def _leave_for_upgrade(self) -> None:
+        self._leaving = "upgrade"
+        self.stop.set()
+
+    def _say_goodbye(self) -> None:
+        """One last beat, so that the server knows this silence from a killed agent's."""
+        why = lifecycle.goodbye(self._settings, self._leaving)
+        beat = self._beat([], self._desired.current.version)
+        try:
+            last = Transport(self._identity, timeout_s=GOODBYE_S)
+            last.beat(msgspec.structs.replace(beat, goodbye=why))
+            last.close()
+        except HauberkError as error:
+            _log.info("goodbye not said: %s", error)
+
     # -- what the parts ask ----------------------------------------------------------------------
 
     def _beat(self, ledger: list[LedgerEntry], desired_version: int) -> Beat:
@@ -240,6 +274,7 @@ class Agent:
             ledger=ledger,
             desired_version=desired_version,
             certificate_expires_ns=self._expires_ns,
+            package=self._upgrades.state(),
             budget=self._guard.state(window_open=self._background.window_open),
             alarms=self._guard.alarms(),
         )
@@ -249,6 +284,7 @@ class Agent:
         self._guard.change(desired.budget)
         self._spool.max_bytes = max(desired.budget.spool_bytes, LEAST_SPOOL)
         self._background.ask(desired)
+        self._upgrades.want(desired)
 
     def _take_task(self, task: Task) -> None:
         if task.kind == "cancel":
@@ -281,7 +317,9 @@ class Agent:
         self._identity, self._expires_ns = identity, identity.expires_ns()
 
     def _connect(self, identity: Identity) -> Gateway:
-        return Transport(identity, timeout_s=self._settings.timeout_s)
+        return Transport(
+            identity, timeout_s=self._settings.timeout_s, accepted=self._upgrades.beaten
+        )
 
     def _crashed(self, thread: str, error: str) -> None:
         self._watch.crashed[thread] = error
@@ -321,3 +359,10 @@ def run(settings: AgentSettings) -> int:
                 signal.signal(number, handler)
     finally:
         lock.release()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(run(load(os.environ)))
+    except HauberkError as error:
+        sys.exit(f"hauberk agent: {error}")

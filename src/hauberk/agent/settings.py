@@ -20,7 +20,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Each field is `HAUBERK_AGENT_<NAME>` or `agent.<name>` in the TOML file.
 
     `folder` holds identity, spool and state. `self_pids`: processes besides the agent whose
-    activity is labelled `self` (the server's, when it runs on the same machine).
+    activity is labelled `self` (the server's, when it runs on the same machine). A new package has
+    `confirm_s` seconds to reach the server and stay up for `steady_s`, or it is given up.
     """
 
     folder: str = "/var/lib/hauberk/agent"
@@ -29,6 +30,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     flush_s: float = 0.4
     timeout_s: float = 30.0
     relation_s: float = 60.0
+    confirm_s: float = 600.0
+    steady_s: float = 60.0
     sensor: bool = True
     self_pids: list[int] = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,4 +1,4 @@
-"""Join a server with a one-time token; `hauberk agent` runs afterwards."""
+"""Join a server with a one-time token; an installed package is started as a service."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hauberk.agent import lifecycle_service as service
 from hauberk.agent import settings as agent_settings
 from hauberk.agent.lifecycle import enroll as join
+from hauberk.agent.slots import locate
 from hauberk.cli import _data
 
 app = App(name="enroll", help=__doc__)
@@ -33,3 +35,11 @@ def enroll(
     settings = agent_settings.load({**_data.agent_env(_data.data_dir(data)), **os.environ})
     ids = join(url, token, settings)
     print(f"enrolled: agent {ids.agent}, workload {ids.workload}")
+    source = service.package()
+    if source is None:
+        print("not an installed package; run: hauberk agent")
+        return
+    place = locate(source)
+    root = place[0] if place else service.ROOT
+    print(service.install(source, root, settings))
+    print(service.activate(root, service.Machine()))

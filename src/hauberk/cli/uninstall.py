@@ -1,4 +1,4 @@
-"""Remove this machine's agent: stop it, forget its identity, spool and state."""
+"""Remove this machine's agent: stop it, forget its identity, spool and state, and the program."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from hauberk.agent import lifecycle_service as service
 from hauberk.agent import settings as agent_settings
 from hauberk.agent.lifecycle import uninstall as remove
 from hauberk.cli import _data
@@ -22,5 +23,7 @@ def uninstall(*, data: Path | None = None) -> None:
         data: data folder of the agent.
     """
     settings = agent_settings.load({**_data.agent_env(_data.data_dir(data)), **os.environ})
-    removed = remove(settings)
+    machine = service.Machine()
+    service.stop_service(machine)
+    removed = [*remove(settings), *service.remove_program(machine)]
     print(f"{settings.folder}: removed {', '.join(removed) or 'nothing, there was no agent'}")

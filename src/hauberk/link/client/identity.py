@@ -26,7 +26,7 @@ _KEY, _CERT, _CA, _IDS, _CURRENT = "key.pem", "cert.pem", "ca.pem", "ids.json", 
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server issued besides the certificate. `task_key`: 32 raw bytes."""
+    """What the server issued besides the certificate. `task_key`, `release_key`: 32 raw bytes."""
 
     url: str
     agent: str
@@ -34,6 +34,7 @@ class Ids(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     task_key: bytes
     task_key_id: str
+    release_key: bytes = b""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,7 @@ def save(folder: Path, url: str, key: Ed25519PrivateKey, reply: EnrolReply) -> I
         tenant=reply.tenant,
         task_key=reply.task_key,
         task_key_id=reply.task_key_id,
+        release_key=reply.release_key,
     )
     return _store(folder, ids, key, reply.certificate, reply.ca)
 

@@ -11,6 +11,7 @@ import http.client
 import logging
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -68,7 +69,9 @@ class Channel:
         self._connection: http.client.HTTPSConnection | None = None
         self._aborted = False
 
-    def call(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def call(
+        self, method: str, path: str, body: bytes = b"", *, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         """One exchange; the body of a 2xx answer.
 
         Raises:
@@ -78,7 +81,7 @@ class Channel:
         """
         reused = self._connection is not None
         try:
-            return self._exchange(method, path, body)
+            return self._exchange(method, path, body, headers or {})
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             self.close()
             if not reused or self._aborted:
@@ -87,7 +90,7 @@ class Channel:
             self.close()
             raise Unreachable(f"{self.url} does not answer: {error}") from error
         try:
-            return self._exchange(method, path, body)
+            return self._exchange(method, path, body, headers or {})
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"{self.url} does not answer: {error}") from error
@@ -109,12 +112,12 @@ class Channel:
             except OSError as error:
                 _log.debug("link: nothing to abort: %s", error)
 
-    def _exchange(self, method: str, path: str, body: bytes) -> bytes:
+    def _exchange(self, method: str, path: str, body: bytes, more: Mapping[str, str]) -> bytes:
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=self._timeout, context=self._context
             )
-        headers = {"content-type": CONTENT_TYPE} if body else {}
+        headers = {**more, **({"content-type": CONTENT_TYPE} if body else {})}
         self._connection.request(method, self._prefix + path, body or None, headers)
         self.bytes_out += len(body)
         with self._connection.getresponse() as response:
@@ -158,8 +161,19 @@ def verified_context(ca_pem: bytes) -> ssl.SSLContext:
 class Transport:
     """The gateway's routes, as calls. One thread uses it."""
 
-    def __init__(self, identity: Identity, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Raises BadInput when the identity's files don't belong together."""
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`accepted` is called after each beat that the server took.
+
+        Raises:
+            BadInput: the identity's files don't belong together.
+        """
+        self._accepted = accepted
         context = verified_context(identity.ca)
         try:
             context.load_cert_chain(identity.certificate_file, identity.key_file)
@@ -177,7 +191,9 @@ class Transport:
 
     def beat(self, beat: Beat) -> BeatReply:
         """POST /v1/beat. Raises as `Channel.call`."""
-        return self._post("/v1/beat", _encoder.encode(beat), BeatReply)
+        reply = self._post("/v1/beat", _encoder.encode(beat), BeatReply)
+        self._accepted()
+        return reply
 
     def batch(self, envelope: bytes) -> BatchReply:
         """POST /v1/batch; on return the batch is durable on the server."""
@@ -190,6 +206,14 @@ class Transport:
     def rotate(self, request: RotateRequest) -> RotateReply:
         """POST /v1/rotate."""
         return self._post("/v1/rotate", _encoder.encode(request), RotateReply)
+
+    def package(self, sha256: str, offset: int, limit: int) -> bytes:
+        """GET /v1/package/<sha256>: 1 to `limit` (at most MAX_REPLY) bytes at `offset`."""
+        headers = {"range": f"bytes={offset}-{offset + limit - 1}"}
+        data = self._channel.call("GET", f"/v1/package/{sha256}", headers=headers)
+        if not 0 < len(data) <= limit:
+            raise Unreachable(f"/v1/package: {len(data)} bytes came where {limit} were asked for")
+        return data
 
     def close(self) -> None:
         """Close the connection."""

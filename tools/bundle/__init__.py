@@ -1,0 +1,1 @@
+"""Builds the self-contained agent package."""
