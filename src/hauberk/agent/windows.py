@@ -15,6 +15,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hauberk.schema.link import Window
+from hauberk.schema.window import start_of
 
 LOCALTIME = Path("/etc/localtime")
 DAYS_BACK, DAYS_AHEAD = 2, 9
@@ -56,16 +57,6 @@ def local_zone(localtime: Path = LOCALTIME) -> tzinfo:
     except (OSError, ValueError, ZoneInfoNotFoundError) as error:
         _log.warning("time zone: %s; windows are read as UTC", error)
         return UTC
-
-
-def start_of(window: Window) -> tuple[int, int]:
-    """(hour, minute). Raises ValueError."""
-    hour, colon, minute = window.start.partition(":")
-    if not (colon and len(hour) == len(minute) == 2 and hour.isdecimal() and minute.isdecimal()):
-        raise ValueError(f"{window.start!r} is not HH:MM")
-    if int(hour) > 23 or int(minute) > 59:
-        raise ValueError(f"{window.start!r} is not a time of day")
-    return int(hour), int(minute)
 
 
 def _spans(windows: Sequence[Window], wall_ns: int, zone: tzinfo) -> Iterator[tuple[int, int]]:

@@ -13,8 +13,10 @@ from cyclopts import App
 from hauberk.cli import _data, _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, size, title, when
+from hauberk.cli.budget import words
 from hauberk.errors import HauberkError, Unreachable
 from hauberk.schema.view import AgentView, CollectionView, Overview, SystemView, WorkloadDetail
+from hauberk.schema.view_fleet import AlarmView
 
 app = App(name="doctor", help=__doc__)
 Verdict = Literal["ok", "note", "warning", "error"]
@@ -108,6 +110,7 @@ def _server(folder: Path) -> Iterator[Finding]:
     try:
         for agent in client.pages("/agents", AgentView):
             yield from _agent(agent)
+        yield from _alarms(client)
         overview = client.get("/overview", Overview)
         yield from _freshness(client, overview)
         yield from _unprotected(overview)
@@ -152,6 +155,31 @@ def _agent(agent: AgentView) -> Iterator[Finding]:
             f"{r.background_grant_pct} % of the machine + {r.event_grant_pct} % of a core; spool "
             f"{size(r.spool_bytes)}, {r.spool_dropped} dropped",
         )
+
+    if agent.budget:
+        state = agent.budget
+        held = state.by != "pacing" and not (state.backing_off or state.shed_level)
+        yield Finding(f"{part} budget", "ok" if held else "note", "; ".join(words(state)))
+    proofs = [r for r in agent.sensor.reasons if r.startswith("canary")] if agent.sensor else []
+    if good:
+        yield Finding(
+            f"{part} canary",
+            "ok" if any("came back" in p for p in proofs) else "note",
+            "; ".join(proofs) or "none has come back yet: the event path is not proven",
+        )
+
+
+def _alarms(client: Client) -> Iterator[Finding]:
+    found = [a for a in client.pages("/alarms", AlarmView, limit=100) if a.until_ms is None]
+    for alarm in found:
+        seen = f", seen by {alarm.acknowledged_by}" if alarm.acknowledged_by else ""
+        yield Finding(
+            f"alarm {alarm.hostname}",
+            "warning",
+            f"{alarm.kind}: {alarm.what} since {when(alarm.since_ms)}{seen}; {alarm.detail}",
+        )
+    if not found:
+        yield Finding("alarms", "ok", "nobody is seen tampering with an agent")
 
 
 def _freshness(client: Client, overview: Overview) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, case, delete, func, 
 from sqlalchemy.engine import RowMapping
 
 from hauberk.errors import BadInput, Conflict, NotFound
+from hauberk.schema import window
+from hauberk.schema.link import Window
 from hauberk.schema.taxonomy import SUBCLASSES
 from hauberk.schema.view import (
     DesiredInput,
@@ -164,8 +166,23 @@ def check_desired(desired: DesiredInput) -> None:
         raise BadInput("0.5 to 100 %", source="event_pct")
     if not 2**20 <= budget.spool_bytes <= 2**40:
         raise BadInput("1 MiB to 1 TiB", source="spool_bytes")
+    if not 2**26 <= budget.memory_bytes <= 2**40:
+        raise BadInput("64 MiB to 1 TiB", source="memory_bytes")
+    if not 1 <= budget.pressure_pct <= 100:
+        raise BadInput("1 to 100 %", source="pressure_pct")
+    _check_windows(schedule.windows)
     if not 0 <= desired.version < 2**31:
         raise Conflict("there is no such version: read the workload")
+
+
+def _check_windows(windows: Sequence[Window]) -> None:
+    if len(windows) > window.MAX_WINDOWS:
+        raise BadInput(f"at most {window.MAX_WINDOWS}", source="windows")
+    for number, one in enumerate(windows, 1):
+        try:
+            window.check(one)
+        except ValueError as error:
+            raise BadInput(str(error), source=f"window {number}") from error
 
 
 def task_state(now_ns: int) -> ColumnElement[str]:

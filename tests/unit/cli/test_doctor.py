@@ -1,5 +1,13 @@
 import json
 
+import msgspec
+from sqlalchemy import insert, update
+
+from hauberk.schema.link import BudgetState, SensorHealth
+from hauberk.store.database import write
+from hauberk.store.tables import agent
+from hauberk.store.tables_fleet import alarm
+
 
 def test_says_what_is_missing_without_a_server(run):
     done = run("doctor", "-o", "json")
@@ -19,3 +27,37 @@ def test_names_tier_freshness_and_what_is_not_protected(hauberk, stack):
     assert "observes only" in says["blocking"]
     verdicts = {f["part"]: f["verdict"] for f in json.loads(done.out)}
     assert verdicts["risks"] != "ok"
+
+
+def test_tells_budget_canary_and_alarms(hauberk, stack):
+    home = stack.workload("default", "doctor-2", hostname="kept-1")
+    state = BudgetState(by="cgroup1", detail="/x: cpu 110000", pressure={"cpu": 3.0})
+    health = SensorHealth(tier="B", reasons=["canary came back 7 s ago"])
+    with write(stack.engine) as db:
+        db.execute(
+            update(agent)
+            .where(agent.c.workload == home)
+            .values(
+                budget_state=msgspec.json.encode(state).decode(),
+                sensor=msgspec.json.encode(health).decode(),
+            )
+        )
+        db.execute(
+            insert(alarm).values(
+                id="alarm-1",
+                tenant="default",
+                workload=home,
+                agent=f"agent-{home}",
+                kind="file_changed",
+                what="/opt/x.py",
+                detail="it is gone",
+                since_ns=1,
+            )
+        )
+    found = {f["part"]: f for f in json.loads(hauberk("doctor", "-o", "json").out)}
+    assert found["agent kept-1 budget"]["says"].startswith("bounds by cgroup1: /x")
+    assert "cpu 3 %" in found["agent kept-1 budget"]["says"]
+    assert found["agent kept-1 budget"]["verdict"] == "ok"
+    alarms = [f for part, f in found.items() if part == "alarm kept-1"]
+    assert alarms[0]["verdict"] == "warning"
+    assert "/opt/x.py" in alarms[0]["says"]

@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import insert
 
 from hauberk.errors import BadInput, NotFound
+from hauberk.schema.link import Window
 from hauberk.schema.view import BudgetInput, DesiredInput, EnrolmentInput, ScheduleInput
 from hauberk.store import orders, tasks
 from hauberk.store.database import write
@@ -89,6 +90,11 @@ def test_jobs_are_newest_first(stack):
         ({}, {"background_pct": float("nan")}, "background_pct"),
         ({}, {"event_pct": 101.0}, "event_pct"),
         ({}, {"spool_bytes": 1}, "spool_bytes"),
+        ({}, {"memory_bytes": 2**20}, "memory_bytes"),
+        ({}, {"pressure_pct": 0.5}, "pressure_pct"),
+        ({"windows": [Window(start="1:00", minutes=5)]}, {}, "window 1"),
+        ({"windows": [Window(start="01:00", minutes=5)] * 51}, {}, "windows"),
+        ({"windows": [Window(start="01:00", minutes=5, days=[9])]}, {}, "window 1"),
     ],
 )
 def test_desired_state_that_would_harm_is_refused(schedule, budget, field):

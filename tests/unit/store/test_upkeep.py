@@ -24,7 +24,7 @@ def test_every_job_runs(kit: Kit, tmp_path: Path) -> None:
     ran = 0
     while work.step():
         ran += 1
-    assert ran == 4
+    assert ran == 5
     files = lake.files("t", TABLE)
     assert (len(files), sum(f.rows for f in files)) == (1, 10)
 
