@@ -93,8 +93,12 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, upgrade: bool = True) -> Engine:
     """Open the state and bring its schema up to this version.
+
+    Args:
+        url: of SQLite or PostgreSQL.
+        upgrade: False leaves the schema as it is.
 
     Raises:
         BadInput: not a URL of SQLite or PostgreSQL (postgresql+psycopg://...).
@@ -105,7 +109,8 @@ def open_database(url: str) -> Engine:
     try:
         if engine.dialect.name == "postgresql":
             _check_server(engine)
-        migrate(engine)
+        if upgrade:
+            migrate(engine)
     except BaseException as error:
         engine.dispose()
         if isinstance(error, DBAPIError) and isinstance(translate(error), Unreachable):
@@ -288,8 +293,8 @@ def _of_postgres(state: str) -> HauberkError | None:
     return None
 
 
-def migrate(engine: Engine) -> None:
-    """Upgrade the schema to the newest revision of this code.
+def migrate(engine: Engine, *, to: str = "head") -> None:
+    """Upgrade the schema to the newest revision of this code, or to an older one.
 
     Raises:
         Unsupported: the database has a revision that this code doesn't know.
@@ -300,17 +305,18 @@ def migrate(engine: Engine) -> None:
     known = {revision.revision for revision in script.walk_revisions()}
     with engine.begin() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in known:
+    strange = {current, None if to == "head" else to} - known - {None}
+    if strange:
         raise Unsupported(
-            f"{engine.url.database}: written by a newer Hauberk (schema {current}): "
+            f"{engine.url.database}: written by a newer Hauberk (schema {strange.pop()}): "
             "install that version or restore a backup of this one"
         )
-    if current == script.get_current_head():
+    if current == (script.get_current_head() if to == "head" else to):
         return
     with engine.execution_options(hauberk_begin="migrate").begin() as connection:
         # Several servers may start at once: the lock is ours now, and alembic looks again.
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _prepare(connection: Any, _record: Any) -> None:
