@@ -31,6 +31,7 @@ from hauberk.link.gateway.identity import Identities
 from hauberk.schema.view import Notice
 from hauberk.server import listen, names, privileges
 from hauberk.server.metrics import register
+from hauberk.server.places import lake_query
 from hauberk.server.services import GatewayServices
 from hauberk.server.settings import Settings, address_of
 from hauberk.server.stores import Measure, Stores, open_stores

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +14,7 @@ from hauberk.errors import BadInput
 
 PREFIX = "HAUBERK_"
 CONFIG_VARIABLE = "HAUBERK_CONFIG"
+_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.=/-]*))?")
 DEFAULT_CONFIG = Path("/etc/hauberk/hauberk.toml")
 
 
@@ -43,6 +45,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         inbox_items: batches that may wait before agents are told to wait.
         inbox_mib: MiB that may wait.
         query_mib: MiB that searches may take.
+        lake: where events are: s3://BUCKET/PREFIX; empty: a folder below the data folder.
+        blobs: where evidence, reports and packages are, likewise.
+        s3_endpoint: URL of the S3-compatible store; empty: AWS.
+        s3_region: its region.
+        s3_key_id: access key; empty: the AWS_* variables, else the machine's role.
+        s3_secret_file: file with the secret key, readable by `user`.
+        s3_ca: PEM file with the authorities of the store's certificate.
+        cache_mib: MiB of local copies of what is searched in S3.
+        hunt: engine of exports: "duckdb" in the server, or "ray" (Daft on a Ray cluster).
+        ray_address: of the cluster, such as 10.0.0.5:6379; empty: processes on this machine.
         metrics: ADDRESS:PORT where a worker shows its figures to Prometheus; empty: nowhere.
         log_level: of the server's own log.
     """
@@ -69,6 +81,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     inbox_items: int = 200_000
     inbox_mib: int = 2048
     query_mib: int = 256
+    lake: str = ""
+    blobs: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_key_id: str = ""
+    s3_secret_file: str = ""
+    s3_ca: str = ""
+    cache_mib: int = 2048
+    hunt: Literal["duckdb", "ray"] = "duckdb"
+    ray_address: str = ""
     metrics: str = ""
     log_level: str = "INFO"
 
@@ -127,17 +149,29 @@ def load(
     given = {k: str(v) if isinstance(v, Path) else v for k, v in (options or {}).items()}
     values.update({k: v for k, v in given.items() if v is not None})
     settings = _check(values, "options")
+    _fits(settings)
+    return settings
+
+
+def _fits(settings: Settings) -> None:
+    """What no type says. Raises BadInput."""
     for name in ("listen", "gateway"):
         address_of(getattr(settings, name), name)
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise BadInput("tls_cert and tls_key go together", source="tls_cert")
+    for name in ("lake", "blobs"):
+        if getattr(settings, name):
+            bucket_of(getattr(settings, name), name)
+    if bool(settings.s3_key_id) != bool(settings.s3_secret_file):
+        raise BadInput("s3_key_id and s3_secret_file go together", source="s3_key_id")
+    if settings.s3_endpoint and not settings.s3_endpoint.startswith(("http://", "https://")):
+        raise BadInput(f"{settings.s3_endpoint!r}: write https://HOST:PORT", source="s3_endpoint")
     if not settings.inbox and not settings.consume:
         raise BadInput("a SQLite inbox is consumed by its own server alone", source="consume")
     if settings.metrics:
         address_of(settings.metrics, "metrics")
     if settings.lease_s < 1:
         raise BadInput("at least 1 second", source="lease_s")
-    return settings
 
 
 def address_of(text: str, name: str) -> tuple[str, int]:
@@ -146,6 +180,15 @@ def address_of(text: str, name: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 0xFFFF:
         raise BadInput(f"{text!r}: write ADDRESS:PORT, such as 127.0.0.1:8443", source=name)
     return host.strip("[]"), int(port)
+
+
+def bucket_of(url: str, name: str) -> tuple[str, str]:
+    """(bucket, prefix) of s3://BUCKET/PREFIX. Raises BadInput."""
+    match = _BUCKET.fullmatch(url)
+    prefix = (match[2] or "").strip("/") if match else ""
+    if match is None or ".." in prefix or "//" in prefix:
+        raise BadInput(f"{url!r}: write s3://BUCKET or s3://BUCKET/PREFIX", source=name)
+    return match[1], prefix
 
 
 def _check(values: Mapping[str, Any], source: str) -> Settings:

@@ -25,6 +25,7 @@ from hauberk.ingest.state import StateConsumer
 from hauberk.ports import Clock, Log
 from hauberk.schema.ids import DEFAULT_TENANT
 from hauberk.schema.view import MemberView, PartitionView, StoreView
+from hauberk.server import places
 from hauberk.server.bus import ANNOUNCE_S, Bus
 from hauberk.server.consume import Consumers, Partition
 from hauberk.server.settings import Settings
@@ -32,13 +33,12 @@ from hauberk.server.supervise import Supervisor
 from hauberk.store import retention, upkeep
 from hauberk.store.agents import Agents
 from hauberk.store.assets import Assets
-from hauberk.store.blobs import FolderBlobs
+from hauberk.store.blobs import FolderBlobs, S3Blobs
 from hauberk.store.database import open_database, sqlite_url, write
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.jobs import Jobs
 from hauberk.store.keys import Keys
 from hauberk.store.lake import Lake, day_of
-from hauberk.store.lake_files import FolderFiles
 from hauberk.store.leases import Fence, Leases
 from hauberk.store.marks import Marks
 from hauberk.store.members import Members
@@ -60,7 +60,7 @@ class Parts:
     link: NatsLink | None
     inbox: SqliteInbox | NatsInbox
     lake: Lake
-    blobs: FolderBlobs
+    blobs: FolderBlobs | S3Blobs
     feed: Feed
     bus: Bus | None
     names: Hostnames
@@ -162,8 +162,8 @@ def open_parts(settings: Settings, clock: Clock, *, role: str) -> Parts:
             max_items=settings.inbox_items,
             max_bytes=settings.inbox_mib * 1024 * 1024,
         )
-    lake = Lake(FolderFiles(folder / "lake"), app_id=f"inbox:{inbox.logs[0].id}")
-    blobs = FolderBlobs(folder / "blobs")
+    lake = Lake(places.lake_files(settings), app_id=f"inbox:{inbox.logs[0].id}")
+    blobs = places.blobs(settings)
     feed, names = Feed(clock), Hostnames(engine)
     live = Live(feed, names)
     poison = Poison(engine, blobs, clock)
@@ -307,7 +307,7 @@ class Measure:
             ),
             StoreView(name="state", bytes=_size(settings.folder, "state.db*")),
             StoreView(name="inbox", bytes=stores.inbox.size(), rows=stores.inbox.depth()[0]),
-            StoreView(name="blobs", bytes=_size(settings.folder / "blobs", "*/*/*")),
+            StoreView(name="blobs", bytes=stores.blobs.bytes()),
             StoreView(name="poison", bytes=kept_bytes, rows=kept),
         ]
 

@@ -320,7 +320,7 @@ class S3Home:
         name = parquet.name(day)
         sink = pa.BufferOutputStream()
         size = parquet.encode(rows, sink, level=level)
-        data = memoryview(sink.getvalue())
+        data = sink.getvalue().to_pybytes()
         with self.guard():
             obstore.put(self._files.store, f"{self._key}/{name}", data, chunk_size=_CHUNK)
         self._files.cache.keep(f"{self._key}/{name}", data)

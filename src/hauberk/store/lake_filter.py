@@ -39,29 +39,30 @@ def compile_filter(tree: Filter, table: str, hostnames: Mapping[str, str]) -> tu
         word = " AND " if isinstance(tree, And) else " OR "
         return f"({word.join(sql for sql, _ in parts)})", [v for _, vs in parts for v in vs]
     if tree.field == "hostname":
-        known = _hosts(tree, hostnames)
+        known = hosts(tree, hostnames)
         return '(coalesce(list_contains(?::VARCHAR[], "workload"), false))', [known]
     if isinstance(tree, Compare):
         return _compare(tree, table)
-    name, kind = _column(tree.field, table)
+    name, kind = column_of(tree.field, table)
     if isinstance(tree, IsNull):
         return f"({name} IS NULL)", []
     return _any_of(name, kind, tree.values), list(tree.values)
 
 
-def _column(field_name: str, table: str) -> tuple[str, ColumnKind]:
+def column_of(field_name: str, table: str) -> tuple[str, ColumnKind]:
+    """SQL of a column that can be filtered, and its kind."""
     name = _EXTRA[field_name][1] if field_name in _EXTRA else f'"{field_name}"'
     return name, kinds(table)[field_name]
 
 
 def _compare(item: Compare, table: str) -> tuple[str, list[Any]]:
-    name, kind = _column(item.field, table)
+    name, kind = column_of(item.field, table)
     if item.op in ("=", "!="):
         same = _any_of(name, kind, (item.value,))
         return same if item.op == "=" else f"(NOT {same})", [item.value]
     whole = f"array_to_string({name}, ' ')" if kind == "list" else name
     if item.op == "~":
-        return f"coalesce(regexp_matches({whole}, ?), false)", [_literal(str(item.value))]
+        return f"coalesce(regexp_matches({whole}, ?), false)", [literal(str(item.value))]
     if item.op == "=~":
         regex.check(str(item.value))
         return f"coalesce(regexp_matches({whole}, ?), false)", [item.value]
@@ -75,7 +76,7 @@ def _any_of(name: str, kind: ColumnKind, values: Sequence[Any]) -> str:
     return f"coalesce({name} IN ({', '.join('?' * len(values))}), false)"
 
 
-def _literal(needle: str) -> str:
+def literal(needle: str) -> str:
     """A pattern that finds the needle in any case of its ASCII letters, and of these only."""
     out = []
     for char in needle:
@@ -88,7 +89,8 @@ def _literal(needle: str) -> str:
     return "".join(out)
 
 
-def _hosts(tree: Compare | In | IsNull, hostnames: Mapping[str, str]) -> list[str]:
+def hosts(tree: Compare | In | IsNull, hostnames: Mapping[str, str]) -> list[str]:
+    """Workloads whose name a term about `hostname` holds for."""
     if isinstance(tree, IsNull):
         return []
     if isinstance(tree, In):

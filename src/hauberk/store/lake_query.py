@@ -9,6 +9,7 @@ is full and no file that is left can hold a newer row.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,14 +20,14 @@ from typing import Any, Protocol
 import duckdb
 from deltalake.exceptions import TableNotFoundError
 
-from hauberk.errors import Busy
+from hauberk.errors import BadFilter, Busy
 from hauberk.schema.asset import ColumnKind, columns_of
 from hauberk.schema.event import EVENT_CLASSES
 from hauberk.schema.view import EventRow, Page
 from hauberk.store import query, typed
 from hauberk.store.lake import Lake
 from hauberk.store.lake_files import DataFile, Home
-from hauberk.store.lake_filter import compile_filter, kinds
+from hauberk.store.lake_filter import column_of, compile_filter, kinds
 
 _MS = 1_000_000
 _INT64 = 2**63 - 1
@@ -35,6 +36,7 @@ _WINDOW = 20_000
 _GROUP_ROWS = 250_000
 KEYS = ("received_ns", "agent", "boot", "sequence", "ordinal")
 _KEY_LIST = ", ".join(f'"{k}"' for k in KEYS)
+_log = logging.getLogger(__name__)
 _ORDER = ", ".join(f'"{k}" DESC' for k in KEYS)
 _SOURCE = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 _DUCK: dict[ColumnKind, str] = {
@@ -81,6 +83,14 @@ class Hunt(Protocol):
     def rows(self, search: Search, hostnames: Mapping[str, str]) -> Iterator[EventRow]:
         """Every event of the search, newest received first; see `LakeQuery.rows`."""
 
+    def counts_by(
+        self, search: Search, hostnames: Mapping[str, str], by: str, limit: int
+    ) -> list[tuple[Any, int]]:
+        """Events per value of a column; see `LakeQuery.counts_by`."""
+
+    def close(self) -> None:
+        """Let go of the engine."""
+
 
 class _Unreadable(Exception):
     """A data file is gone or broken."""
@@ -96,7 +106,7 @@ class LakeQuery:
         memory_mb: bound of DuckDB's memory, for all searches together.
         timeout_s: a search that takes longer is stopped.
         slots: searches at once.
-        hunt: runs exports; None: DuckDB does.
+        hunt: runs exports and counts by value; None: DuckDB does.
     """
 
     def __init__(
@@ -124,8 +134,10 @@ class LakeQuery:
         self._db.execute("SET lock_configuration = true")
 
     def close(self) -> None:
-        """Free DuckDB."""
+        """Free the engines."""
         self._db.close()
+        if self._hunt is not None:
+            self._hunt.close()
 
     def page(
         self,
@@ -196,6 +208,24 @@ class LakeQuery:
                 rows = self._select(search, group, "count(*)", where, [since_ms * _MS])
                 found[table] += rows[0][0]
         return found or None
+
+    def counts_by(
+        self, search: Search, hostnames: Mapping[str, str], by: str, limit: int
+    ) -> list[tuple[Any, int]]:
+        """Events of the search per value of a column: most frequent first, then by value.
+
+        Raises:
+            BadFilter: the filter is wrong, or `by` is a list or no column of the lake.
+            Busy, Unreachable: see `page`.
+        """
+        if self._hunt is not None:
+            return self._hunt.counts_by(search, hostnames, by, limit)
+        column, _ = column_of(group_column(by, search.table), search.table)
+        where, files = _where(search, hostnames), self._files(search)
+        if not files:
+            return []
+        tail = f"{where.text()} GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST LIMIT ?"
+        return self._select(search, files, f"{column}, count(*)", tail, [*where.values, limit])
 
     def _rows(
         self,
@@ -314,11 +344,14 @@ class LakeQuery:
                 f"the search took over {self._timeout_s:g} s: narrow its time or filter",
                 retry_after=1,
             ) from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            # The second is what a broken Parquet file gives; patterns were checked before.
-            raise _Unreadable(str(error)) from error
         except duckdb.OutOfMemoryException as error:
             raise Busy("the search needs too much memory: narrow it", retry_after=1) from error
+        except duckdb.BinderException:
+            raise
+        except duckdb.Error as error:
+            # A broken Parquet file gives errors of many classes; patterns were checked before.
+            _log.warning("lake: a search failed: %s", error)
+            raise _Unreadable(str(error)) from error
         finally:
             timer.cancel()
             cursor.close()
@@ -337,6 +370,13 @@ def live(lake: Lake, search: Search) -> list[DataFile]:
     high = search.until_ms * _MS if search.until_ms is not None else _INT64
     wanted = [f for f in found if f.last_ns >= low and f.first_ns < high]
     return sorted(wanted, key=lambda f: (f.last_ns, f.path), reverse=True)
+
+
+def group_column(by: str, table: str) -> str:
+    """`by`, when events can be counted by it. Raises BadFilter."""
+    if typed.kind_of(by, kinds(table)) == "list" or by == "hostname":
+        raise BadFilter(f"events cannot be counted by {by}: choose a column of one value")
+    return by
 
 
 def _gone() -> Busy:

@@ -94,10 +94,10 @@ class Cache:
         finally:
             shutil.rmtree(lease, ignore_errors=True)
 
-    def keep(self, key: str, data: memoryview) -> None:
+    def keep(self, key: str, data: bytes) -> None:
         """Keep what was just written; a disk without room is not the writer's trouble."""
         try:
-            self._store(key, [bytes(data)], None)
+            self._store(key, [data], None)
         except StorageFull as error:
             _log.warning("lake: %s", error)
         self._shrink()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from hauberk.errors import BadInput, StorageFull, Unreachable, Unsupported
+from hauberk.errors import StorageFull, Unreachable, Unsupported
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -26,8 +26,6 @@ CONNECT_S, LOG_S, DATA_S = 3, 10, 20
 """Seconds for a connection, for a request on the table's log, and for one object or part."""
 _RETRIES = 1
 _REST_S = 3.0
-_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
-_PREFIX = re.compile(r"[A-Za-z0-9_.=/-]*")
 _FULL = ("507", "InsufficientStorage", "StorageFull", "QuotaExceeded", "No space left")
 _REFUSED = ("403 Forbidden", "401 Unauthorized", "necessary privileges", "InvalidAccessKeyId")
 _ERRORS: tuple[type[Exception], ...] = (OSError, DeltaError)
@@ -74,15 +72,20 @@ class Target:
             options |= {"aws_access_key_id": self.key_id, "aws_secret_access_key": self.secret}
         return options
 
-    def open(self) -> Any:
-        """An obstore S3Store of everything below the prefix. Raises Unsupported."""
+    def open(self, *, request_s: float | None = None) -> Any:
+        """An obstore S3Store of everything below the prefix; one request takes `request_s`.
+
+        Raises:
+            Unsupported: obstore is not installed.
+        """
+        bound = timedelta(seconds=DATA_S if request_s is None else request_s)
         try:
             from obstore.store import S3Store  # noqa: PLC0415  an extra
         except ImportError as error:
             raise Unsupported("S3 needs the extra `scale`: install hauberk[scale]") from error
         client: ClientConfig = {
             "connect_timeout": timedelta(seconds=CONNECT_S),
-            "timeout": timedelta(seconds=DATA_S),
+            "timeout": bound,
             "allow_http": self.endpoint.startswith("http://"),
         }
         if self.ca:
@@ -97,26 +100,9 @@ class Target:
             prefix=self.prefix or None,
             region=self.region,
             client_options=client,
-            retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=DATA_S)},
+            retry_config={"max_retries": _RETRIES, "retry_timeout": bound},
             **more,
         )
-
-
-def place(url: str, name: str) -> tuple[str, str]:
-    """(bucket, prefix) of s3://bucket/prefix.
-
-    Args:
-        url: what was set.
-        name: of the setting.
-
-    Raises:
-        BadInput: not such a URL.
-    """
-    match = _URL.fullmatch(url)
-    prefix = (match[2] or "").strip("/") if match else ""
-    if match is None or not _PREFIX.fullmatch(prefix) or ".." in prefix or "//" in prefix:
-        raise BadInput(f"{url!r}: write s3://BUCKET or s3://BUCKET/PREFIX", source=name)
-    return match[1], prefix
 
 
 class Reach:
@@ -146,8 +132,10 @@ class Reach:
         started = time.monotonic()
         try:
             yield
-        except (FileNotFoundError, TableNotFoundError):
-            raise
+        except (FileNotFoundError, TableNotFoundError) as error:
+            if "NoSuchBucket" not in str(error):
+                raise
+            raise self._told(what, error) or error from error
         except _ERRORS as error:
             told = self._told(what, error)
             if told is None:

@@ -1,0 +1,174 @@
+"""A real S3-compatible store (SeaweedFS) on loopback that tests start, pause and kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import obstore
+
+from hauberk.store.objects import Target
+
+KEY, SECRET, BUCKET = "hauberk-test", "not-a-secret-0123456789", "hauberk"
+_START_S = 60
+
+
+class S3:
+    """One server with one bucket. `target(prefix)` is a place in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config = folder / "identities.json"
+        self.config.write_text(
+            json.dumps(
+                {
+                    "identities": [
+                        {
+                            "name": "hauberk",
+                            "credentials": [{"accessKey": KEY, "secretKey": SECRET}],
+                            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+                        }
+                    ]
+                }
+            )
+        )
+        self._ports = _free_ports(8)
+        self.endpoint = f"http://127.0.0.1:{self._ports[6]}"
+        self.start()
+
+    def target(self, prefix: str = "", endpoint: str = "") -> Target:
+        return Target(BUCKET, prefix, endpoint=endpoint or self.endpoint, key_id=KEY, secret=SECRET)
+
+    def start(self) -> None:
+        """Start, or start again over the same files; ready when an object can be written."""
+        master, master_rpc, volume, volume_rpc, filer, filer_rpc, s3, s3_rpc = self._ports
+        weed = Path(sys.executable).with_name("weed")
+        command = [
+            str(weed if weed.exists() else shutil.which("weed")),
+            "server",
+            f"-dir={self.folder}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={master}",
+            f"-master.port.grpc={master_rpc}",
+            "-master.volumeSizeLimitMB=64",
+            "-master.telemetry=false",
+            f"-volume.port={volume}",
+            f"-volume.port.grpc={volume_rpc}",
+            "-volume.max=30",
+            "-filer",
+            f"-filer.port={filer}",
+            f"-filer.port.grpc={filer_rpc}",
+            "-s3",
+            f"-s3.port={s3}",
+            f"-s3.port.grpc={s3_rpc}",
+            f"-s3.config={self.config}",
+            "-s3.iam=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            self._ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _ready(self) -> None:
+        deadline = time.monotonic() + _START_S
+        store = self.target().open()
+        bucket = obstore.sign(store, "PUT", "", timedelta(seconds=_START_S))
+        while True:
+            try:
+                assert httpx.put(bucket, timeout=10).status_code in (200, 409)
+                obstore.put(store, "ready", b"1")
+            except (httpx.HTTPError, AssertionError, obstore.exceptions.BaseError):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    told = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
+                    raise RuntimeError(f"weed did not start: {told}") from None
+                time.sleep(0.1)
+            else:
+                return
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Connections are taken and nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[S3]:
+    """A server for as long as the block lasts; its files are removed."""
+    store = S3(folder)
+    try:
+        yield store
+    finally:
+        store.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def failing(status: int) -> Iterator[str]:
+    """The address of a store that answers every request with `status`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = b"<Error><Code>SlowDown</Code></Error>"
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
