@@ -160,6 +160,8 @@ describe("pages", () => {
       "nav.events",
       "nav.changes",
       "nav.agents",
+      "nav.cost",
+      "nav.runs",
       "nav.settings",
     ]);
     const paths = PAGES.flatMap((page) => page.routes.map((route) => route.path));

@@ -18,6 +18,10 @@ export class ApiError extends Error {
 let csrf = "";
 let onSignedOut: () => void = () => undefined;
 
+export function getCsrf(): string {
+  return csrf;
+}
+
 export function setCsrf(value: string): void {
   csrf = value;
 }
@@ -44,7 +48,8 @@ const session: Middleware = {
   },
 };
 
-async function failure(response: Response): Promise<ApiError> {
+/** What the server said when it refused. */
+export async function failure(response: Response): Promise<ApiError> {
   const text = await response.text();
   try {
     const body = JSON.parse(text) as { code?: string; message?: string; field?: string; detail?: string };

@@ -2,6 +2,7 @@
 
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
+import { ALARMS_OPEN } from "@/lib/alarms";
 import { client, data } from "./client";
 import type { ClassState, Page, SubclassState } from "./types";
 
@@ -30,6 +31,15 @@ export function useSubclass(id: string): { entry?: SubclassState; group?: ClassS
   }, [classes, id]);
 }
 
+/** Names of subclasses in one language. */
+export function useSubclassTitles(language: "en" | "zh"): ReadonlyMap<string, string> {
+  const { data: classes } = useTaxonomy();
+  return useMemo(
+    () => new Map(classes?.flatMap((one) => one.subclasses ?? []).map((sub) => [sub.id, sub.title[language === "zh" ? 1 : 0] ?? sub.id])),
+    [classes, language],
+  );
+}
+
 export function useWorkload(id: string) {
   return useQuery({
     queryKey: ["workload", id],
@@ -45,6 +55,38 @@ export function useWorkloadChoices() {
     queryKey: ["workload-choices"],
     queryFn: () => data(client.GET("/api/v1/workloads", { params: { query: { limit: 1000 } } })),
     staleTime: 60_000,
+  });
+}
+
+/** Saved views of this user and shared ones of the others. */
+export function useViews() {
+  return useQuery({ queryKey: ["views"], queryFn: () => data(client.GET("/api/v1/views", { params: { query: { limit: 1000 } } })), select: (page) => page.items, staleTime: 30_000 });
+}
+
+/** Runs that are not over. The stream says when to ask again; the interval is for when it cannot. */
+export function useRunning() {
+  return useQuery({
+    queryKey: ["runs", "running"],
+    queryFn: () => data(client.GET("/api/v1/runs", { params: { query: { filter: "state = running", limit: 20 } } })),
+    refetchInterval: 15_000,
+  });
+}
+
+export function useRun(id: string) {
+  return useQuery({
+    queryKey: ["runs", "one", id],
+    queryFn: () => data(client.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: id } } })),
+    enabled: Boolean(id),
+    refetchInterval: (query) => (query.state.data?.ended_ms === null ? 3_000 : false),
+  });
+}
+
+/** Alarms that are open and not acknowledged. */
+export function useOpenAlarms() {
+  return useQuery({
+    queryKey: ["alarms", "open"],
+    queryFn: () => data(client.GET("/api/v1/alarms", { params: { query: { filter: ALARMS_OPEN, limit: 8 } } })),
+    refetchInterval: 15_000,
   });
 }
 

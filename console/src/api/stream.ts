@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "react";
 import { serverNow } from "@/lib/time";
+import { listen } from "./hub";
 import type { Notice } from "./types";
 
 export type StreamState = "connecting" | "live" | "lost";
@@ -25,25 +26,21 @@ export function useStream(topics: readonly string[], onNotice: (notice: Notice) 
 
   useEffect(() => {
     if (!enabled || typeof EventSource === "undefined") return undefined;
-    const source = new EventSource(`/api/v1/stream?topics=${encodeURIComponent(wanted)}`);
-    const heard = () => setHealth((now) => ({ ...now, state: "live", heardMs: serverNow() }));
-    const onMessage = (event: MessageEvent<string>) => {
-      heard();
-      const notice = JSON.parse(event.data) as Notice;
-      if (notice.topic === "lost") setHealth((now) => ({ ...now, missed: now.missed + 1 }));
-      else call.current(notice);
-    };
-    source.onopen = heard;
-    source.addEventListener("notice", onMessage);
-    source.addEventListener("heartbeat", heard);
-    source.onerror = () => setHealth((now) => ({ ...now, state: source.readyState === EventSource.CLOSED ? "lost" : "connecting" }));
+    const stop = listen({
+      topics: wanted.split(","),
+      state: (state) => setHealth((now) => ({ ...now, state, heardMs: state === "live" ? serverNow() : now.heardMs })),
+      notice: (notice) => {
+        if (notice.topic === "lost") setHealth((now) => ({ ...now, missed: now.missed + 1 }));
+        else call.current(notice);
+      },
+    });
     const watch = setInterval(
       () => setHealth((now) => (now.state === "live" && serverNow() - (now.heardMs ?? 0) > SILENCE_MS ? { ...now, state: "lost" } : now)),
       5_000,
     );
     return () => {
       clearInterval(watch);
-      source.close();
+      stop();
     };
   }, [wanted, enabled]);
   return health;

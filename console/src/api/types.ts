@@ -22,6 +22,9 @@ export type Me = Schemas["Me"];
 export type Notice = Schemas["Notice"];
 export type Overview = Schemas["Overview"];
 export type RoleCount = Schemas["RoleCount"];
+export type RunTaskView = Schemas["RunTaskView"];
+export type RunView = Schemas["RunView"];
+export type SavedView = Schemas["SavedView"];
 export type Schedule = Schemas["Schedule"];
 export type SubclassState = Schemas["SubclassState"];
 export type SystemView = Schemas["SystemView"];
@@ -31,6 +34,12 @@ export type TokenView = Schemas["TokenView"];
 export type UserView = Schemas["UserView"];
 export type WorkloadDetail = Schemas["WorkloadDetail"];
 export type WorkloadView = Schemas["WorkloadView"];
+
+export type AlarmView = Schemas["AlarmView"];
+export type LedgerRow = Schemas["LedgerRow"];
+export type PackageView = Schemas["PackageView"];
+export type RolloutAgentView = Schemas["RolloutAgentView"];
+export type RolloutView = Schemas["RolloutView"];
 
 export type AssetState = SubclassState["state"];
 export type Role = Me["role"];

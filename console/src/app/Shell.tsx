@@ -1,22 +1,41 @@
-import { LogoutOutlined, QuestionOutlined } from "@ant-design/icons";
-import { Modal } from "antd";
-import { Suspense, useState } from "react";
+import { LogoutOutlined, QuestionOutlined, SearchOutlined } from "@ant-design/icons";
+import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { NavLink, Outlet } from "react-router";
+import { NavLink, Outlet, useLocation, useNavigate } from "react-router";
+import { EnrolDialog } from "@/ui/Enrol";
 import { Mark } from "@/ui/Mark";
+import { useOrder } from "@/ui/useOrder";
+import { AlarmBadge } from "./AlarmBadge";
 import { LanguageSwitch, ThemeSwitch } from "./Controls";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { Help } from "./Help";
 import { activeHotkeys, useHotkeys, type Hotkey } from "./hotkeys";
-import { PAGES } from "./page";
-import { useMe, useSignOut } from "./session";
+import { homeOf, PAGES } from "./page";
+import type { Action } from "./Palette";
+import { may, useMe, useSignOut } from "./session";
+import { Tray } from "./Tray";
+import { useUrl } from "@/lib/url";
+
+const RunDrawer = lazy(() => import("./RunDrawer"));
+const Palette = lazy(() => import("./Palette"));
 
 export function Shell() {
   const { t } = useTranslation();
   const me = useMe();
   const signOut = useSignOut();
   const [help, setHelp] = useState<Hotkey[] | null>(null);
-  useHotkeys([{ key: "?", label: "keys.help", run: () => setHelp(activeHotkeys()) }]);
-  const pages = PAGES.filter((page) => !page.roles || page.roles.includes(me.role));
+  const [palette, setPalette] = useState(false);
+  const [enrol, setEnrol] = useState(false);
+  const pages = useMemo(() => PAGES.filter((page) => !page.roles || page.roles.includes(me.role)), [me.role]);
+  const navigate = useNavigate();
+  const run = useUrl().get("run");
+  useHotkeys([
+    { key: "k", label: "keys.palette", control: true, run: () => setPalette((now) => !now) },
+    { key: "?", label: "keys.help", run: () => setHelp(activeHotkeys()) },
+    ...pages.flatMap((page) => (page.letter ? [{ key: `g ${page.letter}`, label: page.title, run: () => void navigate(homeOf(page)) }] : [])),
+  ]);
+  const actions = useActions({ help: () => setHelp(activeHotkeys()), enrol: () => setEnrol(true), signOut: () => void signOut() });
+  const closePalette = useCallback(() => setPalette(false), []);
 
   return (
     <div className="shell">
@@ -31,12 +50,17 @@ export function Shell() {
             <span>{t("brand.line")}</span>
           </div>
         </div>
+        <button type="button" className="side-search" onClick={() => setPalette(true)} data-testid="palette" aria-label={t("palette.title")}>
+          <SearchOutlined />
+          <span>{t("palette.open")}</span>
+          <kbd>Ctrl K</kbd>
+        </button>
         <nav aria-label={t("nav.label")}>
           <ul>
             {pages.map((page, index) => {
               const before = pages[index - 1];
               const apart = before && Math.floor(before.order / 10) !== Math.floor(page.order / 10);
-              const path = page.routes[0]?.path ?? "/";
+              const path = homeOf(page);
               return (
                 <li key={path} className={apart ? "apart" : undefined}>
                   <NavLink to={path} end={path === "/"} title={t(page.title)}>
@@ -49,6 +73,10 @@ export function Shell() {
           </ul>
         </nav>
         <div className="side-foot">
+          <div className="side-status">
+            <AlarmBadge />
+            <Tray />
+          </div>
           <div className="who" title={t("nav.tenant", { tenant: me.tenant })}>
             <span className="who-name">{me.name}</span>
             <span className="who-role">
@@ -76,22 +104,39 @@ export function Shell() {
           </Suspense>
         </ErrorBoundary>
       </main>
-      <Modal open={help !== null} onCancel={() => setHelp(null)} footer={null} title={t("keys.help")} width={380}>
-        <dl className="keys">
-          {unique([...(help ?? []), { key: "Esc", label: "keys.close", run: () => undefined }]).map((hotkey) => (
-            <div key={hotkey.key}>
-              <dt>
-                <kbd>{hotkey.key}</kbd>
-              </dt>
-              <dd>{t(hotkey.label)}</dd>
-            </div>
-          ))}
-        </dl>
-      </Modal>
+      {run && (
+        <Suspense fallback={null}>
+          <RunDrawer />
+        </Suspense>
+      )}
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette onClose={closePalette} actions={actions} />
+        </Suspense>
+      )}
+      {enrol && <EnrolDialog onClose={() => setEnrol(false)} />}
+      <Help keys={help} onClose={() => setHelp(null)} />
     </div>
   );
 }
 
-function unique(keys: Hotkey[]): Hotkey[] {
-  return [...new Map(keys.map((hotkey) => [hotkey.key, hotkey])).values()];
+interface Doers {
+  help(): void;
+  enrol(): void;
+  signOut(): void;
+}
+
+/** What this user may do from anywhere. */
+function useActions({ help, enrol, signOut }: Doers): Action[] {
+  const me = useMe();
+  const order = useOrder();
+  const { pathname } = useLocation();
+  const open = /^\/workloads\/([^/]+)$/.exec(pathname)?.[1] ?? "";
+  return [
+    ...(may(me, "analyst") && open ? [{ id: "collect", title: "palette.collectHere", run: () => void order.one(open) }] : []),
+    ...(may(me, "analyst") ? [{ id: "collect-all", title: "palette.collectAll", run: () => order.ask("") }] : []),
+    ...(may(me, "admin") ? [{ id: "enrol", title: "enrol.button", run: enrol }] : []),
+    { id: "help", title: "keys.help", run: help },
+    ...(me.via === "session" ? [{ id: "sign-out", title: "nav.signOut", run: signOut }] : []),
+  ];
 }

@@ -18,11 +18,20 @@ export interface PageDef {
   order: number;
   /** Who sees it; everybody when absent. */
   roles?: Role[];
+  /** The letter that leads here after g. */
+  letter?: string;
+  /** Parts of the page that the palette names, each with its own address. */
+  places?: { title: string; path: string; role?: Role }[];
   /** The first one is where the menu leads. */
   routes: PageRoute[];
 }
 
 const found = import.meta.glob<{ page: PageDef }>("../pages/*/page.ts", { eager: true });
+
+/** Where the menu leads: the page's first route. */
+export function homeOf(page: PageDef): string {
+  return page.routes[0]?.path ?? "/";
+}
 
 /** Every page, in menu order. */
 export const PAGES: PageDef[] = Object.values(found)

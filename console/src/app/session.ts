@@ -16,8 +16,12 @@ export function useMe(): Me {
   return me;
 }
 
+export function may(me: Me, role: Role): boolean {
+  return RANK[me.role] >= RANK[role];
+}
+
 export function useMay(role: Role): boolean {
-  return RANK[useMe().role] >= RANK[role];
+  return may(useMe(), role);
 }
 
 async function ask(): Promise<Me | null> {

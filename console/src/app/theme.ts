@@ -19,6 +19,7 @@ interface Palette {
   success: string;
   warning: string;
   danger: string;
+  dangerFill: string;
   unknown: string;
   hatch: string;
 }
@@ -39,6 +40,7 @@ const LIGHT: Palette = {
   success: "#16703c",
   warning: "#8f5300",
   danger: "#b92626",
+  dangerFill: "#b92626",
   unknown: "#8793a5",
   hatch: "#e3e8ef",
 };
@@ -59,6 +61,7 @@ const DARK: Palette = {
   success: "#63c98e",
   warning: "#e2aa4f",
   danger: "#f48383",
+  dangerFill: "#b83a3a",
   unknown: "#6f7d91",
   hatch: "#222c39",
 };

@@ -6,7 +6,7 @@ const HOUR_MS = 3_600_000;
 
 /** Collecting and checking; everything else serves the event path. */
 export function isBackground(capability: string): boolean {
-  return capability.startsWith("collect/") || capability.startsWith("check/") || capability === "relate";
+  return capability.startsWith("collect/") || capability.startsWith("check/") || capability === "relate" || capability === "integrity";
 }
 
 export interface Spent {

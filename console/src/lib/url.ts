@@ -1,7 +1,9 @@
 /** State that lives in the address, so that a link shows what its sender saw. */
 
-import { useCallback } from "react";
+import { useCallback, useMemo } from "react";
 import { useSearchParams } from "react-router";
+import { sinceMs } from "./since";
+import { serverNow } from "./time";
 
 type Change = Record<string, string | null | undefined>;
 
@@ -29,6 +31,14 @@ export function useUrl(): UrlState {
     [setParams],
   );
   return { get: (name) => params.get(name) ?? "", set, params };
+}
+
+/** The address's time range as a moment: a span is counted from when it was chosen. */
+export function useSince(standard = ""): { value: string; ms: number | undefined } {
+  const [params] = useSearchParams();
+  const value = params.get("since") ?? standard;
+  const ms = useMemo(() => sinceMs(value, serverNow()), [value]);
+  return { value, ms };
 }
 
 /** An address inside the console, with its parameters. */

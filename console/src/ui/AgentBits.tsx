@@ -21,6 +21,18 @@ export function TierTag({ tier }: { tier: string | undefined }) {
   );
 }
 
+/** What an agent did about its package; hatched where it never said anything. */
+export function SlotState({ agent }: { agent: AgentView }) {
+  const { t } = useTranslation();
+  if (!agent.package) return <span className="not-assessed">{t("tier.unknown")}</span>;
+  const { state, message } = agent.package;
+  return (
+    <span className={`slot slot-${state}`} title={message || t(`slot.${state}.long`)}>
+      {t(`slot.${state}.short`)}
+    </span>
+  );
+}
+
 /** The agent that speaks for a workload now: the one heard last that is not revoked. */
 export function currentAgent(agents: readonly AgentView[]): AgentView | undefined {
   const alive = agents.filter((agent) => agent.state !== "revoked");

@@ -7,9 +7,12 @@ import type { Change, Column } from "@/api/types";
 import { usePrefs } from "@/app/prefs";
 import type { FilterField } from "@/lib/filter";
 import { stamp } from "@/lib/time";
+import { chosen } from "@/lib/columns";
 import { useUrl } from "@/lib/url";
 import { Age } from "./Age";
 import { DataTable, type Col } from "./DataTable";
+import { ColumnChooser } from "./ColumnChooser";
+import { ExportButton } from "./ExportButton";
 import { FilterBar } from "./FilterBar";
 import { ListFoot } from "./ListFoot";
 import { Empty, Failed } from "./States";
@@ -41,7 +44,7 @@ export function ChangeList({ workload, since, height }: { workload?: string; sin
     [subclasses],
   );
   const refused = list.query.error instanceof ApiError && list.query.error.status === 400 ? list.query.error : null;
-  const columns: Col<Change>[] = [
+  const every: Col<Change>[] = [
     { id: "at_ms", title: t("field.time"), width: 150, render: (row) => <time title={stamp(row.at_ms)}>{stamp(row.at_ms)}</time> },
     { id: "kind", title: t("field.kind"), width: 88, render: (row) => <span className={`change change-${row.kind}`}>{t(`change.${row.kind}`)}</span> },
     {
@@ -66,10 +69,13 @@ export function ChangeList({ workload, since, height }: { workload?: string; sin
     { id: "diff", title: t("field.diff"), width: 520, render: (row) => <InlineDiff change={row} columns={subclasses.get(row.subclass)?.columns ?? []} /> },
     ...(workload ? [] : [{ id: "hostname", title: t("field.hostname"), width: 140, render: (row: Change) => <Text value={row.hostname} /> }]),
   ];
+  const columns = chosen(every, url.get("cols"));
   return (
     <>
       <div className="toolbar">
         <FilterBar value={filter} fields={fields} values={values} onApply={(q) => url.set({ q })} refused={refused?.message} placeholder={t("change.example")} />
+        <ColumnChooser columns={every} value={columns.map((column) => column.id)} onChange={(cols) => url.set({ cols })} />
+        <ExportButton path="/api/v1/changes/export" title={t("nav.changes")} params={scope} columns={columns.map((column) => column.id)} />
       </div>
       {list.query.error && !refused && !list.rows.length ? (
         <Failed error={list.query.error} retry={() => void list.query.refetch()} />

@@ -26,7 +26,10 @@ interface Props<Row> {
   onEnd?(): void;
   footer?: ReactNode;
   empty?: ReactNode;
-  /** Keys j, k and Enter belong to this table. */
+  /** Rows that are ticked, by key; x ticks the row under the cursor. */
+  selected?: ReadonlySet<string>;
+  onSelect?(selected: ReadonlySet<string>): void;
+  /** Keys j, k, the arrows and Enter belong to this table. */
   keys?: boolean;
   height?: number | string;
 }
@@ -36,7 +39,7 @@ const SPARE = 12;
 
 /** A real <table> that only holds the rows in view: dense, sortable, driven by j, k, Enter. */
 export function DataTable<Row>(props: Props<Row>) {
-  const { columns, rows, rowKey, onOpen, onEnd, keys = true } = props;
+  const { columns, rows, rowKey, onOpen, onEnd, selected, onSelect, keys = true } = props;
   const { t } = useTranslation();
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
@@ -76,10 +79,22 @@ export function DataTable<Row>(props: Props<Row>) {
     const row = rows[cursor];
     if (row !== undefined) onOpen?.(row);
   };
+  const tick = (key: string) => {
+    const next = new Set(selected);
+    if (!next.delete(key)) next.add(key);
+    onSelect?.(next);
+  };
+  const ticked = rows.filter((row) => selected?.has(rowKey(row))).length;
+  const span = columns.length + (onSelect ? 1 : 0);
   useHotkeys(
     [
       { key: "j", label: "keys.next", run: () => move(1) },
       { key: "k", label: "keys.previous", run: () => move(-1) },
+      { key: "ArrowDown", label: "keys.next", hidden: true, run: () => move(1) },
+      { key: "ArrowUp", label: "keys.previous", hidden: true, run: () => move(-1) },
+      { key: "Home", label: "keys.first", run: () => move(-rows.length) },
+      { key: "End", label: "keys.last", run: () => move(rows.length) },
+      ...(onSelect ? [{ key: "x", label: "keys.select", run: () => rows[cursor] !== undefined && tick(rowKey(rows[cursor])) }] : []),
       ...(onOpen ? [{ key: "Enter", label: "keys.open", run: open }] : []),
     ],
     keys && rows.length > 0,
@@ -87,26 +102,40 @@ export function DataTable<Row>(props: Props<Row>) {
 
   const first = Math.max(0, Math.floor(view.top / ROW) - SPARE);
   const last = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW) + SPARE);
-  const width = columns.reduce((total, col) => total + col.width, 0);
+  const width = columns.reduce((total, col) => total + col.width, onSelect ? 36 : 0);
 
   return (
     <div className="table-frame" style={props.height === undefined ? undefined : { height: props.height, flex: "none" }}>
       <div className="table-box" ref={box} tabIndex={0} role="region" aria-label={props.label}>
         <table className="table" style={{ minWidth: width }} aria-rowcount={rows.length + 1}>
           <colgroup>
+            {onSelect && <col style={{ width: 36 }} />}
             {columns.map((col) => (
               <col key={col.id} style={{ width: col.width }} />
             ))}
           </colgroup>
           <thead>
             <tr>
+              {onSelect && (
+                <th scope="col" className="tick">
+                  <input
+                    type="checkbox"
+                    aria-label={t("list.selectAll")}
+                    checked={rows.length > 0 && ticked === rows.length}
+                    ref={(element) => {
+                      if (element) element.indeterminate = ticked > 0 && ticked < rows.length;
+                    }}
+                    onChange={() => onSelect(new Set(ticked === rows.length ? [] : rows.map(rowKey)))}
+                  />
+                </th>
+              )}
               {columns.map((col) => (
                 <Head key={col.id} col={col} sort={props.sort} onSort={props.onSort} />
               ))}
             </tr>
           </thead>
           <tbody>
-            {first > 0 && <Spacer rows={first} span={columns.length} />}
+            {first > 0 && <Spacer rows={first} span={span} />}
             {rows.slice(first, last).map((row, offset) => {
               const key = rowKey(row);
               const index = first + offset;
@@ -120,11 +149,17 @@ export function DataTable<Row>(props: Props<Row>) {
                   key={key}
                   className={state}
                   aria-rowindex={index + 2}
+                  aria-current={index === cursor ? "true" : undefined}
                   onClick={() => {
                     setCursor(index);
                     if (!window.getSelection()?.toString()) onOpen?.(row);
                   }}
                 >
+                  {onSelect && (
+                    <td className="tick" onClick={(event) => event.stopPropagation()}>
+                      <input type="checkbox" aria-label={t("list.select")} checked={selected?.has(key) ?? false} onChange={() => tick(key)} />
+                    </td>
+                  )}
                   {columns.map((col) => (
                     <td key={col.id} className={col.align === "right" ? "num" : undefined}>
                       {col.render(row)}
@@ -133,7 +168,7 @@ export function DataTable<Row>(props: Props<Row>) {
                 </tr>
               );
             })}
-            {last < rows.length && <Spacer rows={rows.length - last} span={columns.length} />}
+            {last < rows.length && <Spacer rows={rows.length - last} span={span} />}
           </tbody>
         </table>
         {rows.length === 0 && props.empty}

@@ -24,7 +24,7 @@ export function EnrolButton({ primary = true }: { primary?: boolean }) {
 
 const HOUR = 3600;
 
-function EnrolDialog({ onClose }: { onClose: () => void }) {
+export function EnrolDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const cache = useQueryClient();
   const [made, setMade] = useState<EnrolmentView | null>(null);
@@ -49,6 +49,12 @@ function EnrolDialog({ onClose }: { onClose: () => void }) {
         <div className="stack">
           <p>{t("enrol.run")}</p>
           <Copyable text={made.command ?? ""} label={t("enrol.command")} />
+          {made.install && (
+            <>
+              <p>{t("enrol.install")}</p>
+              <Copyable text={made.install} label={t("enrol.installCommand")} />
+            </>
+          )}
           <Alert
             type="warning"
             showIcon

@@ -11,8 +11,10 @@ import { usePrefs } from "@/app/prefs";
 import { allColumns, EVENT_TABLES, merge, tableColumns, type EventTable } from "@/lib/events";
 import { count } from "@/lib/format";
 import { clock, stamp } from "@/lib/time";
-import { useUrl } from "@/lib/url";
+import { chosen as chosenColumns } from "@/lib/columns";
+import { useSince, useUrl } from "@/lib/url";
 import { Age } from "./Age";
+import { ColumnChooser } from "./ColumnChooser";
 import { DataTable, type Col } from "./DataTable";
 import { ExportButton } from "./ExportButton";
 import { FilterBar } from "./FilterBar";
@@ -44,7 +46,7 @@ export function EventList({ workload, height }: Props) {
   const filter = url.get("q");
   const self = url.get("self") === "1";
   const chosen = workload ?? url.get("workload");
-  const since = Number(url.get("since")) || undefined;
+  const since = useSince().ms;
   const scope = useMemo(
     () => ({
       table,
@@ -69,7 +71,10 @@ export function EventList({ workload, height }: Props) {
   );
   const live = useLive(fits, paused || picked !== null, filter);
   const rows = useMemo(() => (filter ? list.rows : merge(live.rows, list.rows, keyOf, KEEP)), [filter, live.rows, list.rows]);
-  const columns = useMemo(() => eventColumns(table, language, !workload, t), [table, language, workload, t]);
+  const cols = url.get("cols");
+  const every = useMemo(() => eventColumns(table, language, !workload, t, true), [table, language, workload, t]);
+  const usual = useMemo(() => eventColumns(table, language, !workload, t, false), [table, language, workload, t]);
+  const columns = cols ? chosenColumns(every, cols) : usual;
   const fields = useMemo(
     () => [
       ...allColumns(table)
@@ -89,7 +94,7 @@ export function EventList({ workload, height }: Props) {
         <Segmented
           value={table}
           aria-label={t("event.class")}
-          onChange={(value) => url.set({ table: value, q: null })}
+          onChange={(value) => url.set({ table: value, q: null, cols: null })}
           options={EVENT_TABLES.map((name) => ({ value: name, label: t(`event.${name}`) }))}
         />
         <FilterBar
@@ -112,9 +117,12 @@ export function EventList({ workload, height }: Props) {
         >
           {t(paused ? "live.resume" : "live.pause")}
         </Button>
+        <ColumnChooser columns={every} value={columns.map((column) => column.id)} onChange={(next) => url.set({ cols: next })} />
         <ExportButton
           path="/api/v1/events/export"
-          params={{ table, filter, workload: chosen, since_ms: since ? String(since) : undefined, self: self ? "true" : undefined }}
+          title={t(`event.${table}`)}
+          params={{ ...scope, table }}
+          columns={columns.map((column) => column.id)}
         />
       </div>
       {live.waiting > 0 && (
@@ -220,9 +228,12 @@ export function LiveState({ health, paused = false }: { health: StreamHealth; pa
   );
 }
 
+/** Shown in columns of their own. */
+const APART = new Set(["time_ns", "activity_id"]);
+
 type Translate = ReturnType<typeof useTranslation>["t"];
 
-function eventColumns(table: string, language: "en" | "zh", withHost: boolean, t: Translate): Col<EventRow>[] {
+function eventColumns(table: string, language: "en" | "zh", withHost: boolean, t: Translate, all: boolean): Col<EventRow>[] {
   const host: Col<EventRow>[] = withHost
     ? [{ id: "hostname", title: t("field.hostname"), width: 140, render: (row) => <Text value={row.hostname} /> }]
     : [];
@@ -244,7 +255,7 @@ function eventColumns(table: string, language: "en" | "zh", withHost: boolean, t
         return <span className={`activity activity-${row.table}-${id}`}>{t(`activity.${row.table}.${id}`, { defaultValue: String(id) })}</span>;
       },
     },
-    ...fieldColumns<EventRow>(tableColumns(table), language, false),
+    ...fieldColumns<EventRow>(all ? allColumns(table).filter((column) => !APART.has(column.name)) : tableColumns(table), language, false),
   ];
 }
 

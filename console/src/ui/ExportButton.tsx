@@ -1,27 +1,31 @@
 import { DownloadOutlined } from "@ant-design/icons";
 import { Button, Dropdown } from "antd";
 import { useTranslation } from "react-i18next";
-import { link } from "@/lib/url";
+import { download } from "@/app/downloads";
+import { usePrefs } from "@/app/prefs";
+import { exportAddress, FORMATS } from "@/lib/export";
 
 interface Props {
   path: string;
+  /** What is exported, in the words of the screen. */
+  title: string;
   /** The same scope as the list on the screen. */
-  params: Record<string, string | undefined>;
+  params: Record<string, string | number | boolean | undefined>;
+  /** The columns of the screen, in its order. */
+  columns: readonly string[];
 }
 
-/** Every row of the list, streamed by the server. */
-export function ExportButton({ path, params }: Props) {
+/** Every row of the list as the screen shows it: same filter, order, columns and words. */
+export function ExportButton({ path, title, params, columns }: Props) {
   const { t } = useTranslation();
-  const items = ["csv", "json"].map((format) => ({
-    key: format,
-    label: (
-      <a href={link(path, { ...params, format })} download>
-        {t(`export.${format}`)}
-      </a>
-    ),
-  }));
+  const { language } = usePrefs();
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const items = FORMATS.map((format) => ({ key: format, label: t(`export.${format}`) }));
   return (
-    <Dropdown menu={{ items }} trigger={["click"]}>
+    <Dropdown
+      menu={{ items, onClick: ({ key }) => void download(title, key, exportAddress(path, params, { format: key, language, columns, zone })) }}
+      trigger={["click"]}
+    >
       <Button icon={<DownloadOutlined />}>{t("export.button")}</Button>
     </Dropdown>
   );

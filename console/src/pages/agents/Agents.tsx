@@ -1,162 +1,60 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { App, Button, Popconfirm, Tabs } from "antd";
+import { Tabs } from "antd";
 import { useTranslation } from "react-i18next";
-import { useNavigate } from "react-router";
-import { ApiError, client, data } from "@/api/client";
-import { usePaged } from "@/api/queries";
-import type { AgentView } from "@/api/types";
+import { useOpenAlarms } from "@/api/queries";
 import { useMay } from "@/app/session";
-import type { FilterField } from "@/lib/filter";
-import { bytes, count } from "@/lib/format";
+import { count } from "@/lib/format";
 import { useUrl } from "@/lib/url";
-import { Age, Until } from "@/ui/Age";
-import { AgentState, TierTag } from "@/ui/AgentBits";
-import { DataTable, type Col } from "@/ui/DataTable";
 import { EnrolButton } from "@/ui/Enrol";
-import { FilterBar } from "@/ui/FilterBar";
-import { ListFoot } from "@/ui/ListFoot";
 import { PageHead } from "@/ui/PageHead";
-import { Empty, Failed } from "@/ui/States";
-import { Text } from "@/ui/Text";
+import { SavedViews } from "@/ui/SavedViews";
+import { AgentList } from "./AgentList";
+import { Alarms } from "./Alarms";
 import { Enrolments } from "./Enrolments";
-
-const STATES = ["online", "late", "offline", "revoked", "cloned"];
-const TIERS = ["A", "B", "C", "D", "none"];
+import { Packages } from "./Packages";
+import { Rollouts } from "./Rollouts";
+import { StartButton } from "./StartRollout";
+import { UploadButton } from "./Upload";
 
 export default function Agents() {
   const { t } = useTranslation();
   const url = useUrl();
   const admin = useMay("admin");
-  const tab = admin && url.get("tab") === "enrolments" ? "enrolments" : "agents";
+  const open = useOpenAlarms().data;
+  const alarms = open ? (open.total ?? open.items.length) : 0;
+  const tabs = ["agents", "packages", "rollouts", "alarms", ...(admin ? ["enrolments"] : [])];
+  const tab = tabs.includes(url.get("tab")) ? url.get("tab") : "agents";
+  const labels: Record<string, string> = {
+    agents: t("nav.agents"),
+    packages: t("agents.tab.packages"),
+    rollouts: t("agents.tab.rollouts"),
+    alarms: alarms ? `${t("agents.tab.alarms")} (${count(alarms)})` : t("agents.tab.alarms"),
+    enrolments: t("agents.enrolments"),
+  };
   return (
     <div className="page page-fill">
-      <PageHead title={t("nav.agents")} sub={t("agents.sub")} actions={admin && <EnrolButton />} />
-      {admin && (
-        <Tabs
-          activeKey={tab}
-          onChange={(key) => url.set({ tab: key === "agents" ? null : key, q: null, sort: null })}
-          items={[
-            { key: "agents", label: t("nav.agents") },
-            { key: "enrolments", label: t("agents.enrolments") },
-          ]}
-        />
-      )}
-      {tab === "agents" ? <List /> : <Enrolments />}
+      <PageHead
+        title={t("nav.agents")}
+        sub={t("agents.sub")}
+        actions={
+          <>
+            {(tab === "agents" || tab === "alarms") && <SavedViews />}
+            {admin && tab === "agents" && <EnrolButton />}
+            {admin && tab === "packages" && <UploadButton />}
+            {admin && tab === "rollouts" && <StartButton />}
+            {admin && tab === "enrolments" && <EnrolButton />}
+          </>
+        }
+      />
+      <Tabs
+        activeKey={tab}
+        onChange={(key) => url.set({ tab: key === "agents" ? null : key, q: null, sort: null, cols: null, agent: null, view: null })}
+        items={tabs.map((key) => ({ key, label: labels[key] }))}
+      />
+      {tab === "agents" && <AgentList />}
+      {tab === "packages" && <Packages />}
+      {tab === "rollouts" && <Rollouts />}
+      {tab === "alarms" && <Alarms />}
+      {tab === "enrolments" && <Enrolments />}
     </div>
-  );
-}
-
-function List() {
-  const { t } = useTranslation();
-  const navigate = useNavigate();
-  const url = useUrl();
-  const admin = useMay("admin");
-  const filter = url.get("q");
-  const sort = url.get("sort");
-  const list = usePaged<AgentView>(
-    ["agents", filter, sort],
-    (cursor) => data(client.GET("/api/v1/agents", { params: { query: { filter: filter || undefined, sort: sort || undefined, cursor, limit: 100 } } })),
-    { refetchMs: 5_000 },
-  );
-  const fields: FilterField[] = (["state", "hostname", "version", "tier", "site"] as const).map((name) => ({ name, kind: "str", title: t(`field.${name}`) }));
-  const values = (field: string) => {
-    const known = field === "state" ? STATES : field === "tier" ? TIERS : [...new Set(list.rows.map((row) => String(row[field as "version"] ?? "")))];
-    return Promise.resolve(known.filter(Boolean).map((value) => ({ value, count: -1 })));
-  };
-  const columns: Col<AgentView>[] = [
-    { id: "state", title: t("field.state"), width: 96, sortable: true, render: (row) => <AgentState state={row.state} /> },
-    { id: "hostname", title: t("field.hostname"), width: 150, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
-    { id: "last_beat_ms", title: t("agents.lastBeat"), width: 100, sortable: true, render: (row) => <Age ms={row.last_beat_ms} /> },
-    { id: "tier", title: t("field.tier"), width: 110, render: (row) => <TierTag tier={row.sensor?.tier} /> },
-    {
-      id: "lost",
-      title: t("workload.eventsLost"),
-      width: 100,
-      align: "right",
-      render: (row) => (row.sensor ? <span className={row.sensor.lost ? "bad-text" : undefined}>{count(row.sensor.lost)}</span> : "–"),
-    },
-    { id: "version", title: t("field.version"), width: 90, sortable: true, render: (row) => <Text value={row.version} /> },
-    {
-      id: "memory",
-      title: t("agents.memory"),
-      width: 92,
-      align: "right",
-      render: (row) => (row.resources ? bytes(row.resources.private_bytes) : "–"),
-    },
-    {
-      id: "desired",
-      title: t("agents.desired"),
-      width: 130,
-      render: (row) =>
-        row.acknowledged_version >= row.desired_version ? (
-          t("agents.current")
-        ) : (
-          <span className="warn-text">{t("agents.behind", { have: row.acknowledged_version, want: row.desired_version })}</span>
-        ),
-    },
-    { id: "certificate", title: t("agents.certificate"), width: 96, render: (row) => (row.certificate_expires_ms ? <Until ms={row.certificate_expires_ms} /> : "–") },
-    ...(admin ? [{ id: "act", title: t("field.actions"), width: 92, render: (row: AgentView) => (row.state === "revoked" ? null : <Revoke agent={row} />) }] : []),
-    { id: "enrolled_ms", title: t("agents.enrolled"), width: 104, sortable: true, render: (row) => <Age ms={row.enrolled_ms} /> },
-    { id: "site", title: t("field.site"), width: 90, sortable: true, render: (row) => <Text value={row.site || "–"} /> },
-  ];
-  const refused = list.query.error instanceof ApiError && list.query.error.status === 400 ? list.query.error : null;
-  return (
-    <>
-      <div className="toolbar">
-        <FilterBar value={filter} fields={fields} values={values} onApply={(q) => url.set({ q })} refused={refused?.message} placeholder={t("agents.example")} />
-      </div>
-      {list.query.error && !refused && !list.rows.length ? (
-        <Failed error={list.query.error} retry={() => void list.query.refetch()} />
-      ) : (
-        <DataTable<AgentView>
-          label={t("nav.agents")}
-          columns={columns}
-          rows={list.rows}
-          rowKey={(row) => row.id}
-          sort={sort}
-          onSort={(next) => url.set({ sort: next })}
-          onOpen={(row) => void navigate(`/workloads/${row.workload}`)}
-          onEnd={list.loadMore}
-          footer={<ListFoot list={list} />}
-          empty={
-            list.query.isPending ? null : (
-              <Empty title={t(filter ? "agents.noneFiltered" : "overview.noAgents")} action={!filter && admin && <EnrolButton />}>
-                {!filter && t("overview.noAgentsMend")}
-              </Empty>
-            )
-          }
-        />
-      )}
-    </>
-  );
-}
-
-function Revoke({ agent }: { agent: AgentView }) {
-  const { t } = useTranslation();
-  const { notification } = App.useApp();
-  const cache = useQueryClient();
-  const revoke = async () => {
-    try {
-      await client.POST("/api/v1/agents/{agent_id}/revoke", { params: { path: { agent_id: agent.id } } });
-      await cache.invalidateQueries({ queryKey: ["agents"] });
-    } catch (error) {
-      notification.error({ title: t("agents.notRevoked"), description: error instanceof Error ? error.message : String(error) });
-    }
-  };
-  return (
-    <span onClick={(event) => event.stopPropagation()} role="presentation">
-      <Popconfirm
-        title={t("agents.revokeAsk")}
-        description={<div className="confirm-text">{t("agents.revokeText")}</div>}
-        okText={t("agents.revoke")}
-        cancelText={t("action.cancel")}
-        okButtonProps={{ danger: true }}
-        onConfirm={() => void revoke()}
-      >
-        <Button size="small" danger>
-          {t("agents.revoke")}
-        </Button>
-      </Popconfirm>
-    </span>
   );
 }

@@ -5,5 +5,15 @@ export const page: PageDef = {
   title: "nav.agents",
   icon: RadarChartOutlined,
   order: 40,
-  routes: [{ path: "/agents", load: () => import("./Agents") }],
+  letter: "g",
+  places: [
+    { title: "agents.tab.packages", path: "/agents?tab=packages" },
+    { title: "agents.tab.rollouts", path: "/agents?tab=rollouts" },
+    { title: "agents.tab.alarms", path: "/agents?tab=alarms" },
+    { title: "agents.enrolments", path: "/agents?tab=enrolments", role: "admin" },
+  ],
+  routes: [
+    { path: "/agents", load: () => import("./Agents") },
+    { path: "/rollouts/:id", load: () => import("./Rollout") },
+  ],
 };

@@ -7,18 +7,21 @@ import type { AssetRow, Column, SubclassState } from "@/api/types";
 import { usePrefs } from "@/app/prefs";
 import { also, quote, type FilterField } from "@/lib/filter";
 import type { Facet } from "@/lib/suggest";
-import { useUrl } from "@/lib/url";
+import { chosen } from "@/lib/columns";
+import { useSince, useUrl } from "@/lib/url";
 import { Age } from "@/ui/Age";
 import { DataTable, type Col } from "@/ui/DataTable";
+import { ColumnChooser } from "@/ui/ColumnChooser";
 import { FilterBar } from "@/ui/FilterBar";
 import { ListFoot } from "@/ui/ListFoot";
 import { PageHead } from "@/ui/PageHead";
+import { SavedViews } from "@/ui/SavedViews";
+import { SinceSelect } from "@/ui/SinceSelect";
 import { Failed, Loaded, StateTag } from "@/ui/States";
 import { Text } from "@/ui/Text";
 import { fieldColumns, titleOf } from "@/ui/Value";
 import { WorkloadSelect } from "@/ui/WorkloadSelect";
 import { AssetDrawer } from "./AssetDrawer";
-import { ColumnChooser } from "./ColumnChooser";
 import { NothingHere } from "./NothingHere";
 import { Problems } from "./Problems";
 import { ExportButton } from "@/ui/ExportButton";
@@ -65,7 +68,7 @@ function Rows({ entry }: { entry: SubclassState }) {
   const sort = url.get("sort");
   const workload = url.get("workload");
   const gone = url.get("gone") === "1";
-  const since = Number(url.get("since")) || undefined;
+  const since = useSince().ms;
   const scope = useMemo(
     () => ({
       filter: filter || undefined,
@@ -97,8 +100,10 @@ function Rows({ entry }: { entry: SubclassState }) {
     [entry.id, scope],
   );
   const fields = useMemo(() => filterFields(columns, language, t), [columns, language, t]);
-  const shown = chosenColumns(columns, url.get("cols"));
-  const table = useMemo(() => tableColumns(shown, language, t), [shown, language, t]);
+  const cols = url.get("cols");
+  const every = useMemo(() => tableColumns(columns, language, t), [columns, language, t]);
+  const narrow = useMemo(() => every.filter((column) => !columns.some((one) => one.wide && one.name === column.id)), [every, columns]);
+  const table = cols ? chosen(every, cols) : narrow;
   const add = (field: string, value: Facet["value"]) => {
     const kind = fields.find((one) => one.name === field)?.kind ?? "str";
     url.set({ q: also(filter, `${field} = ${quote(value, kind)}`) });
@@ -124,10 +129,13 @@ function Rows({ entry }: { entry: SubclassState }) {
         }
         actions={
           <>
+            <SavedViews />
             <WorkloadSelect value={workload} onChange={(id) => url.set({ workload: id })} />
             <ExportButton
               path={`/api/v1/assets/${encodeURIComponent(entry.id)}/export`}
-              params={{ ...stringify(scope), sort }}
+              title={title}
+              params={{ ...scope, sort }}
+              columns={table.map((column) => column.id)}
             />
           </>
         }
@@ -139,7 +147,8 @@ function Rows({ entry }: { entry: SubclassState }) {
           {t("assets.gone")}
         </Checkbox>
         <FacetPanel columns={columns} load={facets} onPick={add} />
-        <ColumnChooser columns={columns} value={shown.map((column) => column.name)} onChange={(cols) => url.set({ cols })} />
+        <SinceSelect label={t("since.changed")} />
+        <ColumnChooser columns={every} value={table.map((column) => column.id)} onChange={(next) => url.set({ cols: next })} />
       </div>
       {list.query.error && !refused && !list.rows.length ? (
         <Failed error={list.query.error} retry={() => void list.query.refetch()} />
@@ -169,24 +178,12 @@ function Rows({ entry }: { entry: SubclassState }) {
   );
 }
 
-function stringify(scope: Record<string, string | number | boolean | undefined>): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(scope).map(([name, value]) => [name, value === undefined ? undefined : String(value)]));
-}
-
 type Translate = ReturnType<typeof useTranslation>["t"];
 
 function filterFields(columns: readonly Column[], language: "en" | "zh", t: Translate): FilterField[] {
   const own = columns.map((column) => ({ name: column.name, kind: column.kind, title: titleOf(column.title, language) }));
   const common = COMMON.filter((field) => !own.some((one) => one.name === field.name));
   return [...own, ...common.map((field) => ({ ...field, title: t(`field.${field.name}`) }))];
-}
-
-/** The columns named in the address, else those that are not "wide". */
-function chosenColumns(columns: readonly Column[], wanted: string): Column[] {
-  if (!wanted) return columns.filter((column) => !column.wide);
-  const names = wanted.split(",");
-  const chosen = columns.filter((column) => names.includes(column.name));
-  return chosen.length ? chosen : columns.filter((column) => !column.wide);
 }
 
 function tableColumns(columns: readonly Column[], language: "en" | "zh", t: Translate): Col<AssetRow>[] {

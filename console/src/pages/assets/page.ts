@@ -5,6 +5,7 @@ export const page: PageDef = {
   title: "nav.assets",
   icon: AppstoreOutlined,
   order: 20,
+  letter: "a",
   routes: [
     { path: "/inventory", load: () => import("./Classes") },
     { path: "/inventory/:subclass", load: () => import("./Subclass") },

@@ -5,5 +5,6 @@ export const page: PageDef = {
   title: "nav.changes",
   icon: DiffOutlined,
   order: 31,
+  letter: "c",
   routes: [{ path: "/changes", load: () => import("./Changes") }],
 };

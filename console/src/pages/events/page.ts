@@ -5,5 +5,6 @@ export const page: PageDef = {
   title: "nav.events",
   icon: ThunderboltOutlined,
   order: 30,
+  letter: "e",
   routes: [{ path: "/events", load: () => import("./Events") }],
 };

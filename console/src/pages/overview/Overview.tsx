@@ -7,14 +7,14 @@ import { usePrefs } from "@/app/prefs";
 import { count, sum } from "@/lib/format";
 import { link } from "@/lib/url";
 import { Age } from "@/ui/Age";
+import { AlarmItems } from "@/ui/AlarmItems";
 import { ClassTiles } from "@/ui/ClassTiles";
+import { Kpi } from "@/ui/Kpi";
 import { PageHead } from "@/ui/PageHead";
 import { Panel } from "@/ui/Panel";
-import { Empty, Loaded, NotAssessed } from "@/ui/States";
+import { Empty, Loaded } from "@/ui/States";
 import { AgentHealth, BlindTime, Roles, Tiers } from "./widgets";
 import { FirstRun } from "./FirstRun";
-
-const DAY = 86_400_000;
 
 export default function Overview() {
   const { t } = useTranslation();
@@ -35,19 +35,18 @@ export default function Overview() {
 function Board({ data, asOf }: { data: Data; asOf: number }) {
   const { t } = useTranslation();
   const { language, firstStepsHidden } = usePrefs();
-  const since = String(Date.now() - DAY);
   const counted = data.assets.filter((one) => one.rows != null);
   const rows = counted.reduce((total, one) => total + (one.rows ?? 0), 0);
   return (
     <>
       {data.workloads <= 1 && !firstStepsHidden && <FirstRun data={data} />}
       <section className="kpis" aria-label={t("overview.kpis")}>
-        <Kpi label={t("kpi.workloads")} value={data.workloads} to="/workloads" />
-        <Kpi label={t("kpi.assets")} value={counted.length ? rows : null} to="/inventory" note={t("kpi.assetsNote", { count: assessed(data) })} />
-        <Kpi label={t("kpi.changes")} value={data.changes_24h && sum(data.changes_24h)} to={link("/changes", { since })} note={changeNote(data, t)} />
-        <Kpi label={t("kpi.events")} value={data.events_24h && sum(data.events_24h)} to={link("/events", { since })} />
-        <Kpi label={t("kpi.risks")} value={data.risks ?? null} why={t("kpi.risksWhy")} />
-        <Kpi label={t("kpi.incidents")} value={data.incidents ?? null} why={t("kpi.incidentsWhy")} />
+        <Kpi label={t("kpi.workloads")} value={count(data.workloads)} to="/workloads" />
+        <Kpi label={t("kpi.assets")} value={counted.length ? count(rows) : null} to="/inventory" note={t("kpi.assetsNote", { count: assessed(data) })} />
+        <Kpi label={t("kpi.changes")} value={data.changes_24h && count(sum(data.changes_24h))} to={link("/changes", { since: "24h" })} note={changeNote(data, t)} />
+        <Kpi label={t("kpi.events")} value={data.events_24h && count(sum(data.events_24h))} to={link("/events", { since: "24h" })} />
+        <Kpi label={t("kpi.risks")} value={data.risks == null ? null : count(data.risks)} why={t("kpi.risksWhy")} />
+        <Kpi label={t("kpi.incidents")} value={data.incidents == null ? null : count(data.incidents)} why={t("kpi.incidentsWhy")} />
       </section>
       <Panel title={t("overview.assets")} asOf={asOf} extra={<Link to="/inventory">{t("overview.allAssets")}</Link>}>
         <ClassTiles classes={data.assets} language={language} />
@@ -60,12 +59,15 @@ function Board({ data, asOf }: { data: Data; asOf: number }) {
           <Tiers tiers={data.tiers} />
         </Panel>
         <Panel title={t("overview.events")} asOf={asOf} extra={<Link to="/events">{t("nav.events")}</Link>}>
-          {data.events_24h ? <EventCounts counts={data.events_24h} since={since} /> : <Empty unlit title={t("overview.noEvents")}>{t("overview.noEventsWhy")}</Empty>}
+          {data.events_24h ? <EventCounts counts={data.events_24h} /> : <Empty unlit title={t("overview.noEvents")}>{t("overview.noEventsWhy")}</Empty>}
         </Panel>
       </div>
       <div className="columns-2">
         <Panel title={t("overview.blind")} asOf={asOf}>
           <BlindTime rows={data.blind} watched={data.events_24h !== null} />
+        </Panel>
+        <Panel title={t("alarm.overview")} asOf={asOf} extra={<Link to="/agents?tab=alarms">{t("tray.all")}</Link>}>
+          <AlarmItems filter="open = true" none={t(data.workloads ? "alarm.noneOpen" : "overview.noAgents")} />
         </Panel>
         <Panel title={t("overview.roles")} asOf={asOf} extra={<Link to="/workloads">{t("nav.workloads")}</Link>}>
           <Roles roles={data.roles} looked={counted.length > 0} />
@@ -89,48 +91,14 @@ function changeNote(data: Data, t: TFunction): string | undefined {
   });
 }
 
-interface KpiProps {
-  label: string;
-  value: number | null;
-  to?: string;
-  note?: string;
-  why?: string;
-}
-
-function Kpi({ label, value, to, note, why }: KpiProps) {
-  if (value === null) {
-    return (
-      <div className="kpi unlit">
-        <span className="kpi-label">{label}</span>
-        <NotAssessed why={why} />
-        {why && <span className="kpi-note">{why}</span>}
-      </div>
-    );
-  }
-  const body = (
-    <>
-      <span className="kpi-label">{label}</span>
-      <span className="kpi-value">{count(value)}</span>
-      {note && <span className="kpi-note">{note}</span>}
-    </>
-  );
-  return to ? (
-    <Link className="kpi" to={to}>
-      {body}
-    </Link>
-  ) : (
-    <div className="kpi">{body}</div>
-  );
-}
-
-function EventCounts({ counts, since }: { counts: Record<string, number>; since: string }) {
+function EventCounts({ counts }: { counts: Record<string, number> }) {
   const { t } = useTranslation();
   const top = Math.max(1, ...Object.values(counts));
   return (
     <ul className="ranked">
       {Object.entries(counts).map(([table, value]) => (
         <li key={table}>
-          <Link to={link("/events", { table, since })}>{t(`event.${table}`)}</Link>
+          <Link to={link("/events", { table, since: "24h" })}>{t(`event.${table}`)}</Link>
           <span className="ranked-bar" aria-hidden="true">
             <span style={{ width: `${(value / top) * 100}%` }} />
           </span>

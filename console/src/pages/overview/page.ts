@@ -5,5 +5,6 @@ export const page: PageDef = {
   title: "nav.overview",
   icon: DashboardOutlined,
   order: 10,
+  letter: "o",
   routes: [{ path: "/", load: () => import("./Overview") }],
 };

@@ -9,6 +9,7 @@ import { count } from "@/lib/format";
 import { stamp } from "@/lib/time";
 import { useUrl } from "@/lib/url";
 import { DataTable, type Col } from "@/ui/DataTable";
+import { ExportButton } from "@/ui/ExportButton";
 import { FilterBar } from "@/ui/FilterBar";
 import { ListFoot } from "@/ui/ListFoot";
 import { Empty, Failed } from "@/ui/States";
@@ -38,6 +39,7 @@ export function Audit() {
     <div className="audit">
       <div className="toolbar">
         <FilterBar value={filter} fields={fields} onApply={(q) => url.set({ q })} refused={refused?.message} placeholder={t("audit.example")} />
+        <ExportButton path="/api/v1/audit/export" title={t("settings.tab.audit")} params={{ filter }} columns={columns.map((column) => column.id)} />
         <Button onClick={() => void verify.refetch()} loading={verify.isFetching}>
           {t("audit.verify")}
         </Button>

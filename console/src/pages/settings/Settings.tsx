@@ -5,6 +5,7 @@ import { useMay, useMe } from "@/app/session";
 import { useUrl } from "@/lib/url";
 import { PageHead } from "@/ui/PageHead";
 import { Panel } from "@/ui/Panel";
+import { SavedViews } from "@/ui/SavedViews";
 import { Audit } from "./Audit";
 import { Certificate, Server } from "./System";
 import { Tenants } from "./Tenants";
@@ -20,7 +21,7 @@ export default function Settings() {
   const tab = tabs.includes(url.get("tab")) ? url.get("tab") : "look";
   return (
     <div className="page">
-      <PageHead title={t("nav.settings")} />
+      <PageHead title={t("nav.settings")} actions={tab === "audit" && <SavedViews />} />
       <Tabs
         activeKey={tab}
         onChange={(key) => url.set({ tab: key === "look" ? null : key, q: null })}

@@ -94,7 +94,11 @@ export function Server() {
             <Facts system={system} asOf={query.dataUpdatedAt} />
             <Stores system={system} asOf={query.dataUpdatedAt} />
           </div>
-          <Jobs system={system} asOf={query.dataUpdatedAt} />
+          <div className="stack">
+            <Members system={system} asOf={query.dataUpdatedAt} />
+            <Partitions system={system} asOf={query.dataUpdatedAt} />
+            <Jobs system={system} asOf={query.dataUpdatedAt} />
+          </div>
         </div>
       )}
     </Loaded>
@@ -142,6 +146,10 @@ function Facts({ system, asOf }: Props) {
           <dt>{t("server.inbox")}</dt>
           <dd>{t("server.inboxText", { items: count(system.inbox_items), bytes: bytes(system.inbox_bytes) })}</dd>
         </div>
+        <div>
+          <dt>{t("server.poison")}</dt>
+          <dd className={system.poison ? "bad-text" : undefined}>{t("server.poisonText", { count: system.poison ?? 0, shown: count(system.poison ?? 0) })}</dd>
+        </div>
       </dl>
     </Panel>
   );
@@ -181,6 +189,106 @@ function Stores({ system, asOf }: Props) {
           ))}
         </tbody>
       </table>
+    </Panel>
+  );
+}
+
+/** Processes that share this server's work. */
+function Members({ system, asOf }: Props) {
+  const { t } = useTranslation();
+  const members = system.members ?? [];
+  return (
+    <Panel title={t("server.members")} asOf={asOf} flush={members.length > 0}>
+      {members.length ? (
+        <table className="small-table wide">
+          <thead>
+            <tr>
+              <th scope="col">{t("server.process")}</th>
+              <th scope="col">{t("field.state")}</th>
+              <th scope="col">{t("field.version")}</th>
+              <th scope="col">{t("server.started")}</th>
+              <th scope="col">{t("server.consumes")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {members.map((member) => (
+              <tr key={member.id}>
+                <td>
+                  <b>{t(`server.role.${member.role}`, { defaultValue: member.role })}</b>{" "}
+                  <span className="muted mono">
+                    <Text value={`${member.host}:${member.pid}`} />
+                  </span>
+                </td>
+                <td>
+                  <span className={`agent agent-${member.live ? "online" : "offline"}`}>
+                    <span className="live-dot" aria-hidden="true" />
+                    {member.live ? t("server.live") : <Age ms={member.seen_ms} prefix={t("server.silent")} />}
+                  </span>
+                </td>
+                <td>
+                  <Text value={member.version} />
+                </td>
+                <td>
+                  <Age ms={member.started_ms} />
+                </td>
+                <td className="mono">{member.consumes ? (member.partitions ?? []).filter(Boolean).join(", ") || t("server.all") : "–"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <Empty title={t("server.noMembers")} />
+      )}
+    </Panel>
+  );
+}
+
+/** The inbox, part by part: who empties it, and what waits. */
+function Partitions({ system, asOf }: Props) {
+  const { t } = useTranslation();
+  const parts = system.partitions ?? [];
+  const owner = (id: string) => {
+    const member = (system.members ?? []).find((one) => one.id === id);
+    return member ? `${member.host}:${member.pid}` : id;
+  };
+  return (
+    <Panel title={t("server.partitions")} asOf={asOf} flush={parts.length > 0}>
+      {parts.length ? (
+        <table className="small-table wide">
+          <thead>
+            <tr>
+              <th scope="col">{t("server.partition")}</th>
+              <th scope="col">{t("server.owner")}</th>
+              <th scope="col" className="num">
+                {t("server.waiting")}
+              </th>
+              <th scope="col" className="num">
+                {t("server.size")}
+              </th>
+              <th scope="col" className="num">
+                {t("server.behind")}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {parts.map((part) => (
+              <tr key={part.name}>
+                <td className="mono">{part.name || t("server.only")}</td>
+                <td className="mono">{part.owner ? <Text value={owner(part.owner)} /> : <b className="bad-text">{t("server.nobody")}</b>}</td>
+                <td className="num">{count(part.items)}</td>
+                <td className="num">{bytes(part.bytes)}</td>
+                <td className="num">
+                  {Object.entries(part.behind)
+                    .map(([name, number]) => `${t(`server.consumer.${name}`, { defaultValue: name })} ${count(number)}`)
+                    .join(" · ") || "–"}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : (
+        <Empty title={t("server.noPartitions")} />
+      )}
     </Panel>
   );
 }

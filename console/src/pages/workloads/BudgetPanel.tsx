@@ -2,6 +2,9 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { client, data } from "@/api/client";
 import type { AgentView, LedgerEntry, WorkloadDetail } from "@/api/types";
+import { useSubclassTitles } from "@/api/queries";
+import { usePrefs } from "@/app/prefs";
+import { capabilityTitle } from "@/lib/cost";
 import { byCapability, series, shares } from "@/lib/budget";
 import { bytes, count, percent } from "@/lib/format";
 import { clock, duration, serverNow } from "@/lib/time";
@@ -97,6 +100,8 @@ function Spark({ entries }: { entries: LedgerEntry[] }) {
 
 function Table({ entries }: { entries: LedgerEntry[] }) {
   const { t } = useTranslation();
+  const { language } = usePrefs();
+  const titles = useSubclassTitles(language);
   const rows = byCapability(entries);
   const top = Math.max(0.000001, ...rows.map((row) => row.cpuS));
   return (
@@ -122,8 +127,8 @@ function Table({ entries }: { entries: LedgerEntry[] }) {
         {rows.map((row) => (
           <tr key={row.capability}>
             <td>
-              <span className="mono">
-                <Text value={row.capability} />
+              <span title={row.capability}>
+                <Text value={capabilityTitle(row.capability, titles, t)} />
               </span>
               <span className="cell-bar" style={{ width: `${(row.cpuS / top) * 100}%` }} aria-hidden="true" />
             </td>

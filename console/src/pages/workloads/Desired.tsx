@@ -12,8 +12,15 @@ import { currentAgent } from "@/ui/AgentBits";
 import { Panel } from "@/ui/Panel";
 import { Loaded } from "@/ui/States";
 import { titleOf } from "@/ui/Value";
+import { mistakeOf, tidy, type Window } from "@/lib/windows";
+import { Remove } from "./Remove";
+import { Windows } from "./Windows";
 
 const MIB = 1024 * 1024;
+
+function windowsOf(schedule: WorkloadDetail["schedule"]): Window[] {
+  return (schedule.windows ?? []).map((one) => ({ start: one.start, minutes: one.minutes, days: one.days ?? [] }));
+}
 
 /** Schedule and budget as desired state: it stays on the machine until replaced. */
 export function Desired({ detail }: { detail: WorkloadDetail }) {
@@ -22,21 +29,24 @@ export function Desired({ detail }: { detail: WorkloadDetail }) {
   const { notification } = App.useApp();
   const cache = useQueryClient();
   const analyst = useMay("analyst");
+  const admin = useMay("admin");
   const taxonomy = useTaxonomy();
   const [every, setEvery] = useState<Record<string, number>>(detail.schedule.every_s);
   const [paused, setPaused] = useState<string[]>(detail.schedule.paused);
+  const [windows, setWindows] = useState<Window[]>(() => windowsOf(detail.schedule));
   const [budget, setBudget] = useState(detail.budget);
   const [busy, setBusy] = useState(false);
   const agent = currentAgent(detail.workload.agents ?? []);
   const dirty =
-    JSON.stringify([every, paused, budget]) !== JSON.stringify([detail.schedule.every_s, detail.schedule.paused, detail.budget]);
+    JSON.stringify([every, paused, windows, budget]) !== JSON.stringify([detail.schedule.every_s, detail.schedule.paused, windowsOf(detail.schedule), detail.budget]);
+  const wrong = windows.some((_, index) => mistakeOf(windows, index) !== null);
 
   const save = async () => {
     setBusy(true);
     try {
       await client.PUT("/api/v1/workloads/{workload_id}/desired", {
         params: { path: { workload_id: detail.workload.id } },
-        body: { version: detail.desired_version, schedule: { ...detail.schedule, every_s: every, paused }, budget },
+        body: { version: detail.desired_version, schedule: { ...detail.schedule, every_s: every, paused, windows: windows.map(tidy) }, budget },
       });
       notification.success({ title: t("desired.saved"), description: t("desired.savedText") });
       await cache.invalidateQueries({ queryKey: ["workload", detail.workload.id] });
@@ -81,7 +91,21 @@ export function Desired({ detail }: { detail: WorkloadDetail }) {
             <InputNumber min={1} step={16} value={Math.round(budget.spool_bytes / MIB)} disabled={!analyst} suffix="MiB" onChange={(value) => value && setBudget({ ...budget, spool_bytes: value * MIB })} />
             <span className="muted">{t("budget.spoolHelp")}</span>
           </label>
+          <label>
+            {t("budget.memoryBound")}
+            <InputNumber min={64} step={64} value={Math.round(budget.memory_bytes / MIB)} disabled={!analyst} suffix="MiB" onChange={(value) => value && setBudget({ ...budget, memory_bytes: value * MIB })} />
+            <span className="muted">{t("budget.memoryHelp")}</span>
+          </label>
+          <label>
+            {t("budget.pressureBound")}
+            <InputNumber min={1} max={100} step={5} value={budget.pressure_pct} disabled={!analyst} suffix="%" onChange={(value) => value && setBudget({ ...budget, pressure_pct: value })} />
+            <span className="muted">{t("budget.pressureHelp")}</span>
+          </label>
         </div>
+      </Panel>
+      <Panel title={t("window.title")}>
+        <p className="muted">{t("window.text")}</p>
+        <Windows value={windows} onChange={setWindows} disabled={!analyst} />
       </Panel>
       <Panel title={t("desired.schedule")} flush>
         <Loaded query={taxonomy}>
@@ -137,12 +161,13 @@ export function Desired({ detail }: { detail: WorkloadDetail }) {
       </Panel>
       {analyst && (
         <div className="form-foot">
-          <Button type="primary" disabled={!dirty} loading={busy} onClick={() => void save()}>
+          <Button type="primary" disabled={!dirty || wrong} loading={busy} onClick={() => void save()}>
             {t("desired.save")}
           </Button>
-          {dirty && <span className="muted">{t("desired.unsaved")}</span>}
+          {dirty && <span className="muted">{t(wrong ? "window.wrong" : "desired.unsaved")}</span>}
         </div>
       )}
+      {admin && <Remove workload={detail.workload} />}
     </div>
   );
 }

@@ -5,7 +5,11 @@ import { usePrefs } from "@/app/prefs";
 import { bytes, count } from "@/lib/format";
 import { Age, Until } from "@/ui/Age";
 import { AgentState, currentAgent, TierTag } from "@/ui/AgentBits";
+import { AlarmItems } from "@/ui/AlarmItems";
+import { BudgetFacts } from "@/ui/BudgetFacts";
+import { PackageFacts } from "@/ui/PackageFacts";
 import { Panel } from "@/ui/Panel";
+import { quote } from "@/lib/filter";
 import { Empty } from "@/ui/States";
 import { Text } from "@/ui/Text";
 import { titleOf } from "@/ui/Value";
@@ -22,7 +26,20 @@ export function Summary({ detail, asOf }: { detail: WorkloadDetail; asOf: number
       </div>
       <div className="stack">
         <SensorPanel agent={agent} />
+        <Panel title={t("alarm.openTitle")} asOf={asOf}>
+          <AlarmItems filter={`workload = ${quote(detail.workload.id, "str")} and open = true`} none={t("alarm.noneOpen")} hosts={false} />
+        </Panel>
         <BudgetPanel detail={detail} agent={agent} asOf={asOf} />
+        {agent && (
+          <Panel title={t("budget.stateTitle")} asOf={agent.last_beat_ms}>
+            <BudgetFacts agent={agent} />
+          </Panel>
+        )}
+        {agent && (
+          <Panel title={t("slot.title")} asOf={agent.last_beat_ms}>
+            <PackageFacts agent={agent} />
+          </Panel>
+        )}
         {(detail.workload.agents ?? []).length > 1 && (
           <Panel title={t("workload.agents")} asOf={asOf}>
             <ul className="log">

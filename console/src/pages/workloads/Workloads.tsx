@@ -1,3 +1,5 @@
+import { Button } from "antd";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { ApiError, client, data } from "@/api/client";
@@ -6,17 +8,22 @@ import type { WorkloadView } from "@/api/types";
 import { useMay } from "@/app/session";
 import { usePrefs } from "@/app/prefs";
 import type { FilterField } from "@/lib/filter";
-import { bytes } from "@/lib/format";
+import { chosen } from "@/lib/columns";
+import { bytes, count } from "@/lib/format";
 import { useUrl } from "@/lib/url";
 import { Age } from "@/ui/Age";
 import { AgentState, currentAgent, TierTag } from "@/ui/AgentBits";
 import { DataTable, type Col } from "@/ui/DataTable";
 import { EnrolButton } from "@/ui/Enrol";
+import { ColumnChooser } from "@/ui/ColumnChooser";
+import { ExportButton } from "@/ui/ExportButton";
 import { FilterBar } from "@/ui/FilterBar";
 import { ListFoot } from "@/ui/ListFoot";
 import { PageHead } from "@/ui/PageHead";
+import { SavedViews } from "@/ui/SavedViews";
 import { Empty, Failed } from "@/ui/States";
 import { Text } from "@/ui/Text";
+import { onlyThese, useOrder } from "@/ui/useOrder";
 import { titleOf } from "@/ui/Value";
 
 export default function Workloads() {
@@ -24,9 +31,12 @@ export default function Workloads() {
   const { language } = usePrefs();
   const navigate = useNavigate();
   const admin = useMay("admin");
+  const analyst = useMay("analyst");
+  const order = useOrder();
   const url = useUrl();
   const filter = url.get("q");
   const sort = url.get("sort");
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const list = usePaged<WorkloadView>(
     ["workloads", filter, sort],
     (cursor) =>
@@ -38,7 +48,7 @@ export default function Workloads() {
     { name: "role", kind: "list", title: t("workload.roles") },
     { name: "addresses", kind: "list", title: t("field.addresses") },
   ];
-  const columns: Col<WorkloadView>[] = [
+  const every: Col<WorkloadView>[] = [
     { id: "hostname", title: t("field.hostname"), width: 150, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
     { id: "agent", title: t("field.agent"), width: 110, render: (row) => { const agent = currentAgent(row.agents ?? []); return agent ? <AgentState state={agent.state} /> : "–"; } },
     { id: "tier", title: t("field.tier"), width: 110, render: (row) => <TierTag tier={currentAgent(row.agents ?? [])?.sensor?.tier} /> },
@@ -63,12 +73,29 @@ export default function Workloads() {
     { id: "memory", title: t("field.resources"), width: 130, render: (row) => t("workload.size", { cpus: row.facts.cpus, memory: bytes(row.facts.memory_bytes) }) },
     { id: "last_seen_ms", title: t("field.last_seen_ms"), width: 120, sortable: true, render: (row) => <Age ms={row.last_seen_ms} /> },
   ];
+  const columns = chosen(every, url.get("cols"));
   const refused = list.query.error instanceof ApiError && list.query.error.status === 400 ? list.query.error : null;
   return (
     <div className="page page-fill">
-      <PageHead title={t("nav.workloads")} sub={t("workload.sub")} actions={admin && <EnrolButton />} />
+      <PageHead
+        title={t("nav.workloads")}
+        sub={t("workload.sub")}
+        actions={
+          <>
+            <SavedViews />
+            {admin && <EnrolButton />}
+          </>
+        }
+      />
       <div className="toolbar">
-        <FilterBar value={filter} fields={fields} onApply={(q) => url.set({ q })} refused={refused?.message} placeholder={t("workload.example")} />
+        <FilterBar value={filter} fields={fields} onApply={(q) => (setSelected(new Set()), url.set({ q }))} refused={refused?.message} placeholder={t("workload.example")} />
+        {analyst && (
+          <Button disabled={!list.rows.length} onClick={() => (selected.size ? order.ask(onlyThese([...selected]), t("list.selected", { count: selected.size })) : order.ask(filter))}>
+            {selected.size ? t("run.collectSelected", { count: selected.size, shown: count(selected.size) }) : t(filter ? "run.collectFiltered" : "run.collectAll")}
+          </Button>
+        )}
+        <ColumnChooser columns={every} value={columns.map((column) => column.id)} onChange={(cols) => url.set({ cols })} />
+        <ExportButton path="/api/v1/workloads/export" title={t("nav.workloads")} params={{ filter, sort }} columns={columns.map((column) => column.id)} />
       </div>
       {list.query.error && !refused && !list.rows.length ? (
         <Failed error={list.query.error} retry={() => void list.query.refetch()} />
@@ -78,6 +105,8 @@ export default function Workloads() {
           columns={columns}
           rows={list.rows}
           rowKey={(row) => row.id}
+          selected={analyst ? selected : undefined}
+          onSelect={analyst ? setSelected : undefined}
           sort={sort}
           onSort={(next) => url.set({ sort: next })}
           onOpen={(row) => void navigate(`/workloads/${row.id}`)}

@@ -5,6 +5,7 @@ export const page: PageDef = {
   title: "nav.workloads",
   icon: HddOutlined,
   order: 21,
+  letter: "w",
   routes: [
     { path: "/workloads", load: () => import("./Workloads") },
     { path: "/workloads/:id", load: () => import("./Workload") },

@@ -1,26 +1,25 @@
 import { TableOutlined } from "@ant-design/icons";
 import { Button, Checkbox, Popover } from "antd";
 import { useTranslation } from "react-i18next";
-import type { Column } from "@/api/types";
-import { usePrefs } from "@/app/prefs";
-import { titleOf } from "@/ui/Value";
+
+interface Named {
+  id: string;
+  title: string;
+}
 
 interface Props {
-  columns: readonly Column[];
-  value: string[];
+  columns: readonly Named[];
+  value: readonly string[];
   onChange(cols: string | null): void;
 }
 
+/** Which columns the table shows; the choice lives in the address as `cols`. */
 export function ColumnChooser({ columns, value, onChange }: Props) {
   const { t } = useTranslation();
-  const { language } = usePrefs();
+  const choose = (names: string[]) => onChange(names.length ? columns.map((column) => column.id).filter((name) => names.includes(name)).join(",") : null);
   const content = (
     <div className="chooser">
-      <Checkbox.Group
-        value={value}
-        onChange={(names) => onChange(names.length ? columns.map((column) => column.name).filter((name) => names.includes(name)).join(",") : null)}
-        options={columns.map((column) => ({ value: column.name, label: titleOf(column.title, language) }))}
-      />
+      <Checkbox.Group value={[...value]} onChange={choose} options={columns.map((column) => ({ value: column.id, label: column.title }))} />
       <Button size="small" onClick={() => onChange(null)}>
         {t("list.defaultColumns")}
       </Button>
