@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packagekit import package, tar_of
+from rolloutkit import package, tar_of
 
 from hauberk.errors import BadInput
 from hauberk.store import package_file

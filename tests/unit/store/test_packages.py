@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from packagekit import Machine, package
+from rolloutkit import Machine, package
 from sqlalchemy import select, update
 from storekit import Kit
 

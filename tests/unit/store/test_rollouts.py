@@ -4,7 +4,7 @@ import io
 
 import msgspec
 import pytest
-from packagekit import FACTS, Machine, package
+from rolloutkit import FACTS, Machine, package
 from sqlalchemy import select
 from storekit import Kit, beat
 
