@@ -177,40 +177,6 @@ def test_columns_that_old_agents_lack_read_as_null(
     assert [e["fields"]["pid"] for e in found] == [2]
 
 
-@pytest.mark.parametrize("query", ["", "&filter=name~u1", "&sort=-name", "&filter=uid>2&gone=true"])
-def test_export_equals_list(
-    stack: apikit.Stack, home: str, client: TestClient[Any], query: str
-) -> None:
-    for n in range(40):
-        stack.asset("default", home, "access.user", f"k{n}", name=f"u{n}", uid=n % 6)
-    listed = [row for page in pages(client, f"{USERS}?limit=9{query}") for row in page]
-    exported = client.get(f"{USERS}/export?format=json{query}")
-    assert exported.json() == listed
-    text = client.get(f"{USERS}/export?format=csv{query}").text
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert [r["id"] for r in rows] == [r["id"] for r in listed]
-    assert [r["name"] for r in rows] == [r["fields"]["name"] for r in listed]
-
-
-def test_event_export_equals_list(stack: apikit.Stack, home: str, client: TestClient[Any]) -> None:
-    for n in range(30):
-        stack.events("default", home, "process_activity", [{"pid": n, "argv": ["a", str(n)]}])
-    url = "/api/v1/events?limit=8&filter=pid>3"
-    listed = [row for page in pages(client, url) for row in page]
-    exported = client.get("/api/v1/events/export?format=json&filter=pid>3").json()
-    assert exported == listed
-    assert len(listed) == 26
-
-
-def test_an_empty_export_is_whole(client: TestClient[Any]) -> None:
-    assert client.get(f"{USERS}/export?format=json").json() == []
-    lines = client.get(f"{USERS}/export").text.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("id,workload,hostname,label,")
-    wrong = client.get(f"{USERS}/export?filter=nope=1")
-    assert (wrong.status_code, wrong.json()["code"]) == (400, "bad_filter")
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_survives_and_is_inert(
     stack: apikit.Stack, client: TestClient[Any], text: str

@@ -9,7 +9,8 @@ from typing import Any
 import apikit
 import pytest
 
-from hauberk.store import audit
+from hauberk.schema.view import RunInput
+from hauberk.store import audit, runs
 
 VIEWER, ANALYST, ADMIN = ("viewer", "analyst", "admin"), ("analyst", "admin"), ("admin",)
 HOME = "default-one"
@@ -30,6 +31,18 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("GET", "/agents"): (VIEWER, None, 200),
     ("GET", "/events"): (VIEWER, None, 200),
     ("GET", "/events/export"): (VIEWER, None, 200),
+    ("GET", "/changes/export"): (VIEWER, None, 200),
+    ("GET", "/workloads/export"): (VIEWER, None, 200),
+    ("GET", "/agents/export"): (VIEWER, None, 200),
+    ("GET", "/runs"): (VIEWER, None, 200),
+    ("GET", "/runs/{run}"): (VIEWER, None, 200),
+    ("GET", "/runs/{run}/tasks"): (VIEWER, None, 200),
+    ("GET", "/runs/{run}/tasks/export"): (VIEWER, None, 200),
+    ("POST", "/runs"): (ANALYST, {"kind": "collect"}, 201),
+    ("POST", "/runs/{run}/cancel"): (ANALYST, None, 200),
+    ("POST", "/tasks/{task}/cancel"): (ANALYST, None, 200),
+    ("GET", "/views"): (VIEWER, None, 200),
+    ("POST", "/views"): (VIEWER, {"name": "v", "path": "/inventory", "shared": True}, 201),
     ("GET", "/jobs"): (VIEWER, None, 200),
     ("GET", "/system"): (VIEWER, None, 200),
     ("POST", f"/workloads/{HOME}/tasks"): (ANALYST, {"kind": "collect"}, 201),
@@ -51,17 +64,26 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("POST", "/tokens"): (ADMIN, {"name": "fresh", "role": "viewer"}, 201),
     ("DELETE", "/tokens/{token}"): (ADMIN, None, 204),
     ("GET", "/audit"): (ADMIN, None, 200),
+    ("GET", "/audit/export"): (ADMIN, None, 200),
     ("GET", "/audit/verify"): (ADMIN, None, 200),
     ("GET", "/tenants"): (ADMIN, None, 200),
     ("POST", "/tenants"): (ADMIN, {"id": "fresh"}, 201),
     ("DELETE", "/session"): (VIEWER, None, 204),
 }
-ELSEWHERE = {("POST", "/session"), ("GET", "/stream")}
+ELSEWHERE = {
+    ("POST", "/session"),
+    ("GET", "/stream"),
+    # Whether one may depends on whose view it is: test_api_views.
+    ("PUT", "/views/{view_id}"),
+    ("DELETE", "/views/{view_id}"),
+}
 SPOTS = {
     "access.user": "{subclass}",
     HOME: "{workload_id}",
     f"agent-{HOME}": "{agent_id}",
     "{asset}": "{asset_id}",
+    "{run}": "{run_id}",
+    "{task}": "{task_id}",
     "{enrolment}": "{enrolment_id}",
     "{user}": "{user_id}",
     "{token}": "{token_id}",
@@ -82,7 +104,14 @@ def url_of(stack: apikit.Stack, path: str) -> str:
     user = stack.user("default", "spare", "viewer")
     stack.token("default", "viewer")
     token = stack.context.access.tokens("default")[0].id
-    return "/api/v1" + path.format(asset=asset, enrolment=enrolment, user=user, token=token)
+    keys, clock = stack.context.agents.keys, stack.clock
+    order = RunInput(kind="collect")
+    run = runs.create(stack.engine, keys, clock, "default", order, created_by="x")
+    every = runs.all_run_tasks(stack.engine, "default", run, text="", sort="", now_ns=clock.now)
+    task = next(every).id
+    return "/api/v1" + path.format(
+        asset=asset, enrolment=enrolment, user=user, token=token, run=run, task=task
+    )
 
 
 def test_every_route_is_in_the_table(stack: apikit.Stack) -> None:

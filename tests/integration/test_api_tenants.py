@@ -51,10 +51,21 @@ def two(tmp_path_factory: pytest.TempPathFactory, state_url: str) -> Iterator[Tw
             "enrolment_id": enrolment,
             "user_id": spare,
             "token_id": tokens[0].id,
+            **_ordered(stack, tenant),
             "subclass": PACKAGE,
         }
     yield Two(stack, ids)
     stack.close()
+
+
+def _ordered(stack: apikit.Stack, tenant: str) -> dict[str, str]:
+    with stack.client() as client:
+        client.headers.update(stack.token(tenant, "admin"))
+        view = {"name": f"view for {tenant}", "path": "/inventory", "shared": True}
+        made = client.post("/api/v1/views", json=view).json()["id"]
+        run = client.post("/api/v1/runs", json={"kind": "collect"}).json()["id"]
+        tasks = client.get(f"/api/v1/runs/{run}/tasks").json()["items"]
+    return {"view_id": made, "run_id": run, "task_id": tasks[0]["id"]}
 
 
 # Lists: what the answer must hold of one's own tenant.
@@ -68,6 +79,15 @@ LISTS: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/enrolments"): "",
     ("GET", "/api/v1/events"): "",
     ("GET", "/api/v1/events/export"): "format=csv",
+    ("GET", "/api/v1/changes/export"): "format=json",
+    ("GET", "/api/v1/workloads/export"): "format=json",
+    ("GET", "/api/v1/agents/export"): "format=csv",
+    ("GET", "/api/v1/audit/export"): "format=json",
+    ("GET", "/api/v1/runs"): "",
+    ("GET", "/api/v1/runs/{run_id}"): "",
+    ("GET", "/api/v1/runs/{run_id}/tasks"): "",
+    ("GET", "/api/v1/runs/{run_id}/tasks/export"): "format=json",
+    ("GET", "/api/v1/views"): "",
     ("GET", "/api/v1/users"): "",
     ("GET", "/api/v1/tokens"): "",
     ("GET", "/api/v1/audit"): "",
@@ -96,12 +116,21 @@ THINGS: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/users/{user_id}/reset"): None,
     ("DELETE", "/api/v1/users/{user_id}"): None,
     ("DELETE", "/api/v1/tokens/{token_id}"): None,
+    ("GET", "/api/v1/runs/{run_id}"): None,
+    ("GET", "/api/v1/runs/{run_id}/tasks"): None,
+    ("GET", "/api/v1/runs/{run_id}/tasks/export"): None,
+    ("POST", "/api/v1/runs/{run_id}/cancel"): None,
+    ("POST", "/api/v1/tasks/{task_id}/cancel"): None,
+    ("PUT", "/api/v1/views/{view_id}"): {"name": "mine now", "path": "/inventory"},
+    ("DELETE", "/api/v1/views/{view_id}"): None,
 }
 # Tested by name below, or without anything of a tenant.
 NAMED = {
     ("POST", "/api/v1/session"),
     ("DELETE", "/api/v1/session"),
     ("GET", "/api/v1/stream"),
+    ("POST", "/api/v1/runs"),
+    ("POST", "/api/v1/views"),
     ("POST", "/api/v1/users"),
     ("POST", "/api/v1/tokens"),
     ("POST", "/api/v1/enrolments"),
@@ -171,6 +200,14 @@ def test_lists_hold_nothing_of_the_other(
         ("/api/v1/enrolments", "", "for {t}"),
         ("/api/v1/events", "table=network_activity", "cat-{t}"),
         ("/api/v1/events/export", "format=csv", "cat-{t}"),
+        ("/api/v1/changes/export", "format=csv", "{t}-one"),
+        ("/api/v1/workloads/export", "format=csv", "{t}-one"),
+        ("/api/v1/agents/export", "format=csv", "{t}-one"),
+        ("/api/v1/audit/export", "format=csv", "view for {t}"),
+        ("/api/v1/runs/{run_id}/tasks", "", "{t}-one"),
+        ("/api/v1/runs/{run_id}/tasks/export", "format=csv", "{t}-one"),
+        ("/api/v1/runs", "", '"total":1'),
+        ("/api/v1/views", "", "view for {t}"),
         ("/api/v1/overview", "", '"workloads":1'),
     ],
 )
@@ -194,6 +231,7 @@ def test_things_of_the_other_are_not_found(
 
 def everything(two: Two, tenant: str) -> list[str]:
     paths = ["agents", "enrolments", "users", "tokens", "workloads", "audit/verify"]
+    paths += ["views", "runs"]
     home = two.ids[tenant]["workload_id"]
     with two.stack.client() as client:
         return [

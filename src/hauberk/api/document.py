@@ -21,6 +21,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
 from hauberk import __version__
+from hauberk.api.export import MEDIA
 from hauberk.schema import view
 from hauberk.schema.taxonomy import Title
 
@@ -51,6 +52,11 @@ class TitlePlugin(OpenAPISchemaPlugin):
 EXPORTS = {
     "/api/v1/assets/{subclass}/export": "AssetRow",
     "/api/v1/events/export": "EventRow",
+    "/api/v1/changes/export": "Change",
+    "/api/v1/workloads/export": "WorkloadView",
+    "/api/v1/agents/export": "AgentView",
+    "/api/v1/runs/{run_id}/tasks/export": "RunTaskView",
+    "/api/v1/audit/export": "AuditView",
 }
 
 
@@ -83,7 +89,12 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
 
 def _exported(item: str) -> dict[str, Any]:
     rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}}
-    return {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": rows}}
+    file = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        "text/csv": {"schema": {"type": "string"}},
+        MEDIA["xlsx"]: file,
+        "application/json": {"schema": rows},
+    }
 
 
 def operation_id(handler: HTTPRouteHandler, _method: Any, _path: Any) -> str:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import csv
 import io
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
 
 import msgspec
+from anyio.to_thread import run_sync
 from litestar.response import Stream
 
 from hauberk.api.columns import Column, choose
@@ -27,8 +28,8 @@ from hauberk.api.xlsx import Book
 from hauberk.schema.taxonomy import Title
 
 Format = Literal["csv", "json", "xlsx"]
-_MEDIA: Mapping[Format, str] = {
-    "csv": "text/csv; charset=utf-8",
+MEDIA: Mapping[Format, str] = {
+    "csv": "text/csv",
     "json": "application/json",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
@@ -58,32 +59,29 @@ class Listed:
     scope: Mapping[str, object] = field(default_factory=dict)
 
 
-class BrokenExport(RuntimeError):
-    """An export failed after its first byte: the transfer must break, not end."""
-
-
 class Body:
-    """The chunks of a response. `done` is called once, when they end, fail or are given up."""
+    """The chunks of a response. `done` is called once, when they end, fail or are given up.
+
+    The framework's own iterator takes a ValueError for the regular end, and is freed late.
+    """
 
     def __init__(self, chunks: Iterator[bytes], done: Callable[[], object]) -> None:
         self._chunks = chunks
-        # A client that left before the first chunk gives this object up without reading it.
+        # A client that leaves gives this object up, maybe before the first chunk.
         self._done = weakref.finalize(self, done)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
-    def __next__(self) -> bytes:
-        over = True
+    async def __anext__(self) -> bytes:
+        chunk = None
         try:
-            chunk = next(self._chunks)
-            over = False
-        except ValueError as error:
-            # The framework takes a ValueError of an iterator for its regular end.
-            raise BrokenExport(str(error)) from error
+            chunk = await run_sync(next, self._chunks, None)
         finally:
-            if over:
-                self._done()
+            if chunk is None:
+                await run_sync(self._done)
+        if chunk is None:
+            raise StopAsyncIteration
         return chunk
 
 
@@ -114,7 +112,7 @@ def answer(ctx: Context, who: Identity, wanted: Form, listed: Listed) -> Stream:
         body = Body(chunks, stack.pop_all().close)
     file = f"{listed.name.replace('.', '-')}.{wanted.format}"
     headers = {"Content-Disposition": f'attachment; filename="{file}"'}
-    return Stream(body, media_type=_MEDIA[wanted.format], headers=headers)
+    return Stream(body, media_type=MEDIA[wanted.format], headers=headers)
 
 
 def csv_chunks(rows: Iterable[Any], columns: Sequence[Column], who: Reader) -> Iterator[bytes]:

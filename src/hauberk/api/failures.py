@@ -66,7 +66,8 @@ def on_http(_request: AnyRequest, error: HTTPException) -> JsonResponse:
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         first = error.extra[0]
         if isinstance(first, dict):
-            field = str(first.get("key", ""))
+            # Parameters whose names Python has taken end in an underscore here.
+            field = str(first.get("key", "")).rstrip("_")
             message = f"{field}: {first.get('message', '')}" if field else str(first["message"])
     if status >= 500:
         message = "the server failed; its log says why"

@@ -28,6 +28,7 @@ from hauberk.schema.view import Page, RunInput
 from hauberk.schema.view_fleet import RunTaskView, RunView
 from hauberk.store import fleet, orders, query, tasks
 from hauberk.store.database import read, write
+from hauberk.store.dialect import storable
 from hauberk.store.fleet import MS, ms_of
 from hauberk.store.keys import Keys
 from hauberk.store.query import Field, Listing
@@ -75,7 +76,7 @@ def create(
                 tenant=tenant,
                 kind=order.kind,
                 args=msgspec.json.encode(args).decode(),
-                filter=order.filter,
+                filter=storable(order.filter),
                 total=len(found) + len(alone),
                 created_by=created_by,
                 created_ns=now,
@@ -203,7 +204,7 @@ def cancel(
 def cancel_task(
     engine: Engine, keys: Keys, tenant: str, task_id: str, *, created_by: str, now_ns: int
 ) -> None:
-    """Call off one task, of a run or not.
+    """Call off one task, of a run or not; a cancelled one stays as it is.
 
     Raises:
         NotFound: no such task.
@@ -214,6 +215,8 @@ def cancel_task(
         row = db.execute(query_).mappings().first()
         if row is None:
             raise NotFound("no such task in this tenant")
+        if row["shown"] == "cancelled":
+            return
         if row["shown"] not in tasks.OPEN or row["kind"] == "cancel":
             raise Conflict(f"a {row['kind']} task that is {row['shown']} cannot be cancelled")
         asked = select(task.c.id).where(

@@ -16,12 +16,15 @@ from hauberk.ports import Clock
 from hauberk.schema.ids import uuid_from
 from hauberk.schema.link import Task, TaskKind, TaskResult
 from hauberk.store.database import write
+from hauberk.store.dialect import storable
 from hauberk.store.keys import Keys
 from hauberk.store.tables import agent, task
 from hauberk.store.tables_fleet import run
 
 OPEN = ("pending", "sent")
 CHUNK = 500
+# So begins an agent's answer to a task that it gave up because it was ordered to.
+CALLED_OFF = "cancelled by "
 _MAX_PER_BEAT = 64
 _MAX_MESSAGE = 4096
 _SECOND = 1_000_000_000
@@ -163,7 +166,7 @@ def cancel(
     open_ = and_(task.c.tenant == tenant, which, task.c.kind != "cancel")
     sent = and_(open_, task.c.state == "sent", task.c.not_after_ns > now_ns)
     where = and_(open_, task.c.state == "pending", task.c.not_after_ns > now_ns)
-    done = {"state": "cancelled", "ended_ns": now_ns, "message": f"cancelled by {created_by}"}
+    done = {"state": "cancelled", "ended_ns": now_ns, "message": CALLED_OFF + created_by}
     closed = db.execute(update(task).where(where).values(done)).rowcount
     theirs: dict[str, list[str]] = {}
     until = now_ns + _MIN_CANCEL_S * _SECOND
@@ -176,8 +179,9 @@ def cancel(
         return closed, 0
     asked = next_sequences(db, tenant, agent.c.id.in_(select(task.c.agent).where(sent)))
     order = Order(tenant, "cancel", until, (until - now_ns) / _SECOND, created_by)
+    args = {name: {"task": found, "by": [created_by]} for name, found in theirs.items()}
     targets = (
-        Target(name, home, sequence, {"task": theirs[name]}, f"cancels {', '.join(theirs[name])}")
+        Target(name, home, sequence, args[name], f"cancels {', '.join(theirs[name])}")
         for name, home, sequence in asked
     )
     issue(db, keys, order, targets, now_ns=now_ns)
@@ -221,12 +225,13 @@ def finish(engine: Engine, peer: Peer, result: TaskResult, *, now_ns: int) -> bo
             raise NotFound(f"no task {result.task} of this agent")
         if known.state not in (*OPEN, "expired"):
             return False
+        called_off = result.outcome == "failed" and result.message.startswith(CALLED_OFF)
         db.execute(
             update(task)
             .where(where)
             .values(
-                state=result.outcome,
-                message=result.message[:_MAX_MESSAGE],
+                state="cancelled" if called_off else result.outcome,
+                message=storable(result.message[:_MAX_MESSAGE]),
                 ended_ns=result.ended_ns,
             )
         )
