@@ -250,7 +250,9 @@ def translate(error: SQLAlchemyError) -> Exception:
         and lost
         and isinstance(error, OperationalError | InterfaceError | InternalError)
     ):
-        ours = Unreachable("the state database does not answer", retry_after=2.0)
+        # A connection that was refused has a text, in the server's language, and no code.
+        full = any(words in str(error.orig) for words in ("too many", "connection slots"))
+        ours = _of_postgres("53300" if full else "08001")
     if ours is not None:
         _log.warning("state database: %s", str(error.orig).strip())
     return ours or error
