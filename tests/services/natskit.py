@@ -149,7 +149,7 @@ class Nats:
 
     def stop(self) -> None:
         for server in self.servers:
-            server.stop()
+            server.kill()
 
 
 @contextlib.contextmanager

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Engine, delete, select, tuple_
+from sqlalchemy import Connection, Engine, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from hauberk.ports import Clock, InboxItem
-from hauberk.store.database import read, write
+from hauberk.store.database import read
 from hauberk.store.tables_fleet import mark
 
-KEEP_DAYS = 180
 _MAX = 50_000
 _CHUNK = 200
-_DAY_NS = 86_400 * 1_000_000_000
 Key = tuple[str, str]
 
 
@@ -99,10 +97,3 @@ class Marks:
         """Forget what is in memory."""
         for one in (self._stored, self._kept, self._tried):
             one.clear()
-
-
-def forget(engine: Engine, clock: Clock, *, days: int = KEEP_DAYS) -> int:
-    """Drop marks of boots that sent nothing for `days`; how many."""
-    with write(engine) as db:
-        gone = db.execute(delete(mark).where(mark.c.at_ns < clock.wall_ns() - days * _DAY_NS))
-    return int(gone.rowcount)

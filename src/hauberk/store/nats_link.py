@@ -89,7 +89,7 @@ class NatsLink:
         self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
         self._thread.start()
         try:
-            self.call(self._connect(options), timeout_s=CONNECT_S)
+            self.call(self._connect(options), timeout_s=CONNECT_S + 5)
         except BaseException:
             self._end()
             raise
@@ -198,13 +198,13 @@ class NatsLink:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _connect(self, options: dict[str, Any]) -> None:
-        refused: list[str] = []
+        refused = asyncio.Event()
 
         async def failed(error: Exception) -> None:
             text = str(error) or type(error).__name__
             _log.warning("nats: %s", text)
             if "authorization" in text.lower():
-                refused.append(text)
+                refused.set()
 
         async def gone() -> None:
             if not self._closing:
@@ -213,8 +213,8 @@ class NatsLink:
         async def back() -> None:
             _log.info("nats: connected again")
 
-        try:
-            await self._nc.connect(
+        connecting = asyncio.ensure_future(
+            self._nc.connect(
                 **options,
                 error_cb=failed,
                 disconnected_cb=gone,
@@ -226,12 +226,22 @@ class NatsLink:
                 ping_interval=5,
                 max_outstanding_pings=2,
             )
-        except (NatsError, OSError) as error:
-            if refused:
-                raise BadInput(
-                    f"NATS ({self._where}) refuses the credentials: {refused[0]}", source="inbox"
-                ) from error
-            raise
+        )
+        refusing = asyncio.ensure_future(refused.wait())
+        try:
+            # Left alone it would try for ever.
+            await asyncio.wait(
+                (connecting, refusing), timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if connecting.done():
+                connecting.result()
+            elif refused.is_set():
+                raise BadInput(f"NATS ({self._where}) refuses the credentials", source="inbox")
+            else:
+                raise Unreachable(f"NATS ({self._where}) does not answer", retry_after=5.0)
+        finally:
+            connecting.cancel()
+            refusing.cancel()
         self._js = self._nc.jetstream(timeout=5.0)
 
     async def _listen(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> None:

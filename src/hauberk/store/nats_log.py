@@ -163,10 +163,14 @@ class NatsLog:
         if status not in (_END, _NOTHING):
             raise Unreachable(f"{self.stream}: NATS answers {status} to a read", retry_after=2.0)
         items: list[InboxItem] = []
+        size = 0
         for message in answers:
             position = int((message.headers or {}).get("Nats-Sequence", "0"))
             if position <= after or (items and position != items[-1].position + 1):
                 break  # what follows is read again
+            size += len(message.data)
+            if items and size > max_bytes:
+                break  # NATS gives one more
             items.append(unpack(message.data, position))
         if items:
             self.heard(items[-1].position)
