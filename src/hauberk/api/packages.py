@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, BinaryIO, cast
 
 from anyio import from_thread
+from anyio.to_thread import run_sync
 from litestar import Request, delete, get, post
 from litestar.params import QueryParameter
 
 from hauberk.api import params
 from hauberk.api.auditing import audited
-from hauberk.api.context import Ctx, Who
+from hauberk.api.context import Context, Ctx, Identity, Who
 from hauberk.errors import HauberkError
 from hauberk.schema.view import Page
 from hauberk.schema.view_fleet import PackageView
@@ -54,26 +55,25 @@ def list_packages(
     return ctx.packages.page(who.tenant, text=filter_, sort=sort, cursor=cursor, limit=limit)
 
 
-@post(
-    "/packages",
-    opt={"role": "admin", "body": MEDIA},
-    sync_to_thread=True,
-    request_max_body_size=MAX_PACKAGE,
-)
-def add_package(
+@post("/packages", opt={"role": "admin", "body": MEDIA}, request_max_body_size=MAX_PACKAGE)
+async def add_package(
     ctx: Ctx, who: Who, request: Request[Any, Any, Any], note: Note = ""
 ) -> PackageView:
     """Add a package: the body is the .tar.xz itself, as application/octet-stream."""
-    upload = cast(BinaryIO, Upload(request.stream()))
+    return await run_sync(_add, ctx, who, Upload(request.stream()), note)
+
+
+def _add(ctx: Context, who: Identity, upload: Upload, note: str) -> PackageView:
     try:
-        got = ctx.packages.receive(who.tenant, upload)
+        got = ctx.packages.receive(who.tenant, cast(BinaryIO, upload))
     except HauberkError:
         with audited(ctx, who, "package.add"):
             raise
     manifest = got.manifest
     what = {"version": manifest.version, "sequence": manifest.sequence, "arch": manifest.arch}
     try:
-        with audited(ctx, who, "package.add", got.sha256, **what):
+        with audited(ctx, who, "package.add", got.sha256) as entry:
+            entry.detail |= what
             ctx.packages.add(who.tenant, got, note=note, created_by=who.name)
     except HauberkError:
         ctx.packages.discard(who.tenant, got.sha256)

@@ -66,6 +66,16 @@ class Client:
         content = msgspec.json.encode(body) if body is not None else None
         return self._decode(self._send(method, path, content=content), kind)
 
+    def upload(
+        self, path: str, kind: type[T], chunks: Iterator[bytes], size: int, **params: Any
+    ) -> T:
+        """POST bytes, `size` of them in all, as they come."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        reply = self._send(
+            "POST", path, params=_clean(params), content=chunks, headers=headers, timeout_s=900
+        )
+        return self._decode(reply, kind)
+
     def delete(self, path: str) -> None:
         """DELETE."""
         self._send("DELETE", path)
@@ -93,13 +103,16 @@ class Client:
         path: str,
         *,
         params: dict[str, Any] | None = None,
-        content: bytes | None = None,
+        content: bytes | Iterator[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 60,
     ) -> httpx.Response:
-        headers = self._headers | ({"Content-Type": "application/json"} if content else {})
+        kind = {"Content-Type": "application/json"} if content else {}
+        headers = self._headers | kind | (headers or {})
         transport = httpx.HTTPTransport(uds=self._socket, verify=self._trust)
         try:
             # One connection a request: a command makes few, and none is left open.
-            with httpx.Client(transport=transport, base_url=self._base, timeout=60) as http:
+            with httpx.Client(transport=transport, base_url=self._base, timeout=timeout_s) as http:
                 reply = http.request(
                     method, _BASE + path, params=params, content=content, headers=headers
                 )

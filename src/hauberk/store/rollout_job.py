@@ -180,17 +180,16 @@ class _Rollout:
         if self._row["ring_ns"] is None or jumped:
             self._set("", ring_ns=self._now)
             return True
-        soaked = self._now - self._row["ring_ns"] >= self._row["soak_s"] * 1e9
-        if not soaked or self._silent():
+        soaked_ns = self._row["ring_ns"] + int(self._row["soak_s"] * 1e9)
+        if self._now < soaked_ns or self._silent_since(soaked_ns):
             return False
         self._set("rollout.next", state="all", ring="all", ring_ns=None)
         self._all(counts)
         return True
 
-    def _silent(self) -> bool:
-        """Whether a canary agent that is healthy says nothing now."""
+    def _silent_since(self, heard: int) -> bool:
+        """Whether a canary agent that is healthy has said nothing since: perhaps it is dead."""
         c = rollout_agent.c
-        heard = self._now - OFFLINE_S * _S
         query = (
             select(c.agent)
             .join(agent, agent.c.id == c.agent)

@@ -15,6 +15,8 @@ PEER = "hauberk.peer"
 MAX_HEAD = 1024 * 1024
 # A request's head, and then its body, must be whole within these; the gateway answers sooner.
 HEAD_S, BODY_S = 20.0, 90.0
+# A long body (an agent package) has that time anew for each so many bytes.
+BODY_PART = 4 * 1024 * 1024
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: `identity.read_certificate` checks the times, and answers.
 _NO_CHECK_TIME = 0x200000
 
@@ -24,6 +26,7 @@ class PeerProtocol(HttpToolsProtocol):
 
     _der: bytes | None = None
     _head = 0  # bytes of the request's head so far, -1 in the body
+    _part = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -47,11 +50,16 @@ class PeerProtocol(HttpToolsProtocol):
             if self._head > MAX_HEAD:
                 self.transport.abort()
                 return
+        else:
+            self._part += len(data)
+            if self._part >= BODY_PART:
+                self._part = 0
+                self._expect(BODY_S)
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self._head = -1
+        self._head, self._part = -1, 0
         self._expect(BODY_S)
         super().on_headers_complete()
 
