@@ -61,12 +61,13 @@ class Postgres:
     folder: Path
     binaries: Path
     port: int = 5432
+    options: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start and wait until it takes connections."""
-        options = [f"--{name}={value}" for name, value in _OPTIONS.items()]
+        options = [f"--{name}={value}" for name, value in (_OPTIONS | self.options).items()]
         self._server = subprocess.Popen(
             [
                 "runuser",
@@ -138,8 +139,8 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """A server in a folder of its own, gone afterwards."""
+def running(options: dict[str, str] | None = None) -> Iterator[Postgres]:
+    """A server in a folder of its own, gone afterwards; `options` over those of tests."""
     binaries = _binaries()
     if binaries is None:
         raise RuntimeError(missing())
@@ -168,7 +169,7 @@ def running() -> Iterator[Postgres]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        server = Postgres(folder, binaries)
+        server = Postgres(folder, binaries, options=options or {})
         server.start()
         try:
             yield server

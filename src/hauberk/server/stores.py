@@ -7,7 +7,6 @@ import secrets
 import socket
 import threading
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
@@ -34,7 +33,7 @@ from hauberk.store import retention, upkeep
 from hauberk.store.agents import Agents
 from hauberk.store.assets import Assets
 from hauberk.store.blobs import FolderBlobs, S3Blobs
-from hauberk.store.database import open_database, sqlite_url, write
+from hauberk.store.database import open_database, size, sqlite_url, write
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.jobs import Jobs
 from hauberk.store.keys import Keys
@@ -305,15 +304,11 @@ class Measure:
                 retention_days=settings.event_days,
                 days_left=left,
             ),
-            StoreView(name="state", bytes=_size(settings.folder, "state.db*")),
+            StoreView(name="state", bytes=size(stores.engine)),
             StoreView(name="inbox", bytes=stores.inbox.size(), rows=stores.inbox.depth()[0]),
             StoreView(name="blobs", bytes=stores.blobs.bytes()),
             StoreView(name="poison", bytes=kept_bytes, rows=kept),
         ]
-
-
-def _size(folder: Path, pattern: str) -> int:
-    return sum(p.stat().st_size for p in folder.glob(pattern) if p.is_file())
 
 
 def _default_tenant(engine: Engine, clock: Clock) -> None:

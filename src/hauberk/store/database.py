@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -232,6 +232,17 @@ def sync(engine: Engine) -> None:
     log = Path(f"{engine.url.database}-wal")
     if log.exists():
         sync_file(log)
+
+
+def size(engine: Engine) -> int:
+    """Bytes that the state takes on disk."""
+    if engine.dialect.name == "postgresql":
+        with read(engine) as db:
+            query = text("SELECT pg_database_size(current_database())")
+            return int(db.execute(query).scalar_one())
+    file = Path(engine.url.database or "")
+    found = file.parent.glob(f"{file.name}*") if file.name else ()
+    return sum(part.stat().st_size for part in found if part.is_file())
 
 
 def translate(error: SQLAlchemyError) -> Exception:

@@ -8,10 +8,26 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    InvalidRequestError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnection
 
-from hauberk.errors import StorageFull, Unsupported
-from hauberk.store.database import after_commit, open_database, read, sqlite_url, write
+from hauberk.errors import BadInput, Busy, StorageFull, Unreachable, Unsupported
+from hauberk.store.database import (
+    after_commit,
+    is_temporary,
+    open_database,
+    read,
+    size,
+    sqlite_url,
+    translate,
+    write,
+)
 from hauberk.store.tables import consumer, metadata, tenant
 
 
@@ -103,3 +119,57 @@ def test_other_threads_do_not_join(engine) -> None:
         thread.start()
         thread.join()
     assert seen == [None]
+
+
+class Failed(Exception):
+    """What a driver raises."""
+
+    def __init__(self, sqlstate: str | None, text: str = "") -> None:
+        super().__init__(text)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("state", "text_", "kind"),
+    [
+        ("53100", "", StorageFull),
+        ("53300", "", Busy),
+        ("55P03", "", Busy),
+        ("40001", "", Busy),
+        ("57014", "", Busy),
+        ("57P01", "", Unreachable),
+        ("08006", "", Unreachable),
+        (None, "server closed the connection", Unreachable),
+        (None, "FATAL: too many connections for role", Busy),
+        (None, "FATAL: remaining connection slots are reserved", Busy),
+    ],
+)
+def test_failures_of_postgresql_are_ours(state, text_, kind) -> None:
+    failed = OperationalError("SELECT 1", {}, Failed(state, text_))
+    ours = translate(failed)
+    assert type(ours) is kind
+    assert ours.retry_after > 0
+    assert is_temporary(failed)
+
+
+def test_failures_of_a_statement_are_its_own() -> None:
+    for failed in (
+        OperationalError("x", {}, Failed("54000")),
+        DataError("x", {}, Failed("22003")),
+        ProgrammingError("x", {}, Failed(None)),
+        InvalidRequestError("x"),
+    ):
+        assert translate(failed) is failed
+        assert not is_temporary(failed)
+    assert not is_temporary(ValueError())
+    assert type(translate(NoConnection())) is Busy
+
+
+def test_what_is_no_url_is_told() -> None:
+    for bad in ("", "mysql://x/y", "postgresql+pg8000://x/y", "oracle://x"):
+        with pytest.raises(BadInput, match="database"):
+            open_database(bad)
+
+
+def test_size_counts_the_log_too(engine, tmp_path: Path) -> None:
+    assert size(engine) == sum(p.stat().st_size for p in tmp_path.glob("s.db*")) > 0
