@@ -104,6 +104,7 @@ def open_database(url: str, *, upgrade: bool = True) -> Engine:
         BadInput: not a URL of SQLite or PostgreSQL (postgresql+psycopg://...).
         Unsupported: a newer Hauberk wrote it, or the server is too old or not UTF-8.
         Unreachable: PostgreSQL does not answer or lets us not in; the message says why.
+        Busy, StorageFull: as `write`.
     """
     engine = _engine(url)
     try:
@@ -113,10 +114,13 @@ def open_database(url: str, *, upgrade: bool = True) -> Engine:
             migrate(engine)
     except BaseException as error:
         engine.dispose()
-        if isinstance(error, DBAPIError) and isinstance(translate(error), Unreachable):
+        ours = translate(error) if isinstance(error, DBAPIError) else error
+        if isinstance(ours, Unreachable) and isinstance(error, DBAPIError):
             where = engine.url.render_as_string(hide_password=True)
             raise Unreachable(f"{where}: {error.orig}".strip(), retry_after=2.0) from error
-        raise
+        if ours is error:
+            raise
+        raise ours from error
     return engine
 
 
