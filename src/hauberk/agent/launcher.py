@@ -88,7 +88,7 @@ class Launcher:
             if self._stop:
                 return code
             self._slots.reload()
-            if not self._supervise and self._slots.state.trial is None:
+            if not self._supervise and self._slots.state.confirmed == start.slot:
                 return code  # the service manager starts this launcher again
             if time.monotonic() - began > CALM_S:
                 pause = 1.0

@@ -25,7 +25,6 @@ _FILES = (
     "tasks.json",
     "agent.pid",
     "slots.json",
-    LEAVING,
     LAUNCHER,
     "grant.json",
     "cgroup.json",
@@ -65,9 +64,12 @@ def uninstall(settings: AgentSettings) -> list[str]:
     Raises:
         Conflict: the agent does not stop.
     """
-    if settings.path.is_dir():
-        (settings.path / LEAVING).touch(0o600)  # the agent's last word to the server is this
-    if not stop(settings):
+    leaving = settings.path / LEAVING
+    if process.running(settings.pid_file) is not None:
+        leaving.touch(0o600)  # the agent's last word to the server is this
+    stopped = stop(settings)
+    leaving.unlink(missing_ok=True)
+    if not stopped:
         raise Conflict(f"{settings.pid_file}: the agent does not stop; nothing was removed")
     removed = cgroup.remove_left(settings.path)
     for name in _FOLDERS:

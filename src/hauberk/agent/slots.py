@@ -45,7 +45,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """`slots.json`.
 
     `highest`: the highest sequence ever confirmed. `outcome` and `message` are about the package
-    `wanted`, as asked for by desired state `desired`; `failures` counts what may be tried again.
+    `wanted`, as asked for by desired state `desired`; `failures` counts what may be tried again
+    since something went well, `damaged` the copies of it that were not what was signed.
     """
 
     confirmed: Slot = "a"
@@ -58,6 +59,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     outcome: SlotState = "current"
     message: str = ""
     failures: int = 0
+    damaged: int = 0
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -163,6 +165,7 @@ class Slots:
                 outcome="trial",
                 message="",
                 failures=0,
+                damaged=0,
             )
         )
 
@@ -200,7 +203,14 @@ class Slots:
         self._links(self.state.confirmed)
 
     def note(
-        self, outcome: SlotState, *, wanted: str, desired: int, message: str, failures: int = 0
+        self,
+        outcome: SlotState,
+        *,
+        wanted: str,
+        desired: int,
+        message: str,
+        failures: int = 0,
+        damaged: int = 0,
     ) -> None:
         """Remember what came of a package, so that a restart does not try it at once again."""
         after = msgspec.structs.replace(
@@ -210,6 +220,7 @@ class Slots:
             desired=desired,
             message=message[:MAX_MESSAGE],
             failures=failures,
+            damaged=damaged,
         )
         if after != self.state:
             self.state = after  # holds for this process even where it cannot be stored

@@ -150,7 +150,7 @@ class Updater:
         package = self._judge(wanted)
         if package is None:
             return IDLE_S
-        failures = self._failures(package.sha256, wanted.desired)
+        failures, damaged = self._counts(package.sha256, wanted.desired)
         if failures and now < self._not_before_ns:
             return min((self._not_before_ns - now) / _NS, IDLE_S)
         if not self._open_now():
@@ -158,7 +158,7 @@ class Updater:
         state = self._slots.state
         told = (state.outcome, state.wanted, state.desired)
         if told != ("fetching", package.sha256, wanted.desired):
-            self._note("fetching", package.sha256, wanted.desired, "", failures)
+            self._note("fetching", package.sha256, wanted.desired, "", (failures, damaged))
         return self._work(package, wanted.desired)
 
     def _judge(self, wanted: Wanted) -> Package | None:
@@ -188,6 +188,7 @@ class Updater:
         self._slots.reload()
         if self._slots.state.trial == self._running:
             self._slots.confirm()
+            self._drop_download()
             _log.info("update: slot %s is confirmed", self._running)
         return IDLE_S
 
@@ -237,7 +238,11 @@ class Updater:
     def _work(self, package: Package, desired: int) -> float:
         try:
             part = self._folder / f"{package.sha256}.part"
-            if self._download(package, part):
+            more = self._download(package, part)
+            failures, damaged = self._counts(package.sha256, desired)
+            if failures and more:  # it goes on: the next pause is a short one again
+                self._note("fetching", package.sha256, desired, "", (0, damaged))
+            if more:
                 return 0.0
             self._install(package, part, desired)
         except Refused as error:
@@ -321,28 +326,47 @@ class Updater:
     def _damaged(self, sha256: str, desired: int, why: str) -> None:
         """Another copy may be whole, but not for ever."""
         self._drop_download()
-        if self._failures(sha256, desired) + 1 >= MAX_DAMAGED:
+        damaged = self._counts(sha256, desired)[1] + 1
+        if damaged >= MAX_DAMAGED:
             self._refuse(sha256, desired, f"{why} ({MAX_DAMAGED} times)")
         else:
-            self._later(sha256, desired, why, 0.0)
+            self._later(sha256, desired, why, 0.0, damaged)
 
-    def _later(self, sha256: str, desired: int, why: str, retry_after: float) -> None:
-        failures = self._failures(sha256, desired) + 1
+    def _later(
+        self, sha256: str, desired: int, why: str, retry_after: float, damaged: int | None = None
+    ) -> None:
+        failures, before = self._counts(sha256, desired)
+        failures += 1
         pause = max(_pause_ns(failures), int(retry_after * _NS))
         self._not_before_ns = self._clock.mono_ns() + pause
         _log.warning("update: %s; next try in %.0f s", why, pause / _NS)
-        self._note("failed", sha256, desired, why, failures)
+        self._note(
+            "failed", sha256, desired, why, (failures, before if damaged is None else damaged)
+        )
 
-    def _failures(self, sha256: str, desired: int) -> int:
+    def _counts(self, sha256: str, desired: int) -> tuple[int, int]:
+        """(failures, damaged copies) of this demand so far."""
         state = self._slots.state
-        return state.failures if (state.wanted, state.desired) == (sha256, desired) else 0
+        same = (state.wanted, state.desired) == (sha256, desired)
+        return (state.failures, state.damaged) if same else (0, 0)
 
     def _note(
-        self, outcome: SlotState, sha256: str, desired: int, why: str, failures: int = 0
+        self,
+        outcome: SlotState,
+        sha256: str,
+        desired: int,
+        why: str,
+        counts: tuple[int, int] = (0, 0),
     ) -> None:
+        failures, damaged = counts
         try:
             self._slots.note(
-                outcome, wanted=sha256, desired=desired, message=why, failures=failures
+                outcome,
+                wanted=sha256,
+                desired=desired,
+                message=why,
+                failures=failures,
+                damaged=damaged,
             )
         except OSError as error:
             # Told all the same; only a restart would try again sooner than it should.

@@ -15,7 +15,15 @@ from hauberk.link.client.transport import (
     decode_reply,
     verified_context,
 )
-from hauberk.schema.link import BatchReply, TaskResult
+from hauberk.schema.link import (
+    BatchReply,
+    Beat,
+    BeatReply,
+    Resources,
+    SensorHealth,
+    TaskResult,
+    WorkloadFacts,
+)
 
 
 def pack(body):
@@ -154,3 +162,52 @@ def test_a_call_in_progress_can_be_ended_from_another_thread(transport, gateway)
     release.set()
     assert len(outcome) == 1
     assert [c[2] for c in gateway.calls] == [b"first", b"slow"]
+
+
+def test_a_part_of_a_package(gateway, identity, refuse):
+    transport = Transport(identity)
+    gateway.routes["GET", "/v1/package/abc"] = lambda _b, _p: (206, b"12345")
+    assert transport.package("abc", 10, 5) == b"12345"
+    with pytest.raises(Unreachable, match="5 bytes came"):
+        transport.package("abc", 10, 4)
+    gateway.routes["GET", "/v1/package/abc"] = lambda _b, _p: (206, b"")
+    with pytest.raises(Unreachable):
+        transport.package("abc", 10, 4)
+    gateway.routes["GET", "/v1/package/abc"] = refuse("drop", 404)
+    with pytest.raises(GatewayRefused):
+        transport.package("abc", 0, 4)
+    transport.close()
+
+
+def beat():
+    return Beat(
+        instance="i",
+        boot="b",
+        wall_ns=1,
+        mono_ns=1,
+        version="1",
+        facts=WorkloadFacts(hostname="h"),
+        sensor=SensorHealth(tier="none"),
+        resources=Resources(
+            cpu_s=0,
+            private_bytes=0,
+            resident_bytes=0,
+            spool_bytes=0,
+            spool_dropped=0,
+            background_grant_pct=1,
+            event_grant_pct=1,
+        ),
+    )
+
+
+def test_only_beats_that_were_taken_are_told(gateway, identity, refuse):
+    told = []
+    transport = Transport(identity, accepted=lambda: told.append(1))
+    gateway.routes["POST", "/v1/beat"] = refuse("later", 503)
+    with pytest.raises(Busy):
+        transport.beat(beat())
+    assert told == []
+    gateway.routes["POST", "/v1/beat"] = lambda _b, _p: (200, msgspec.msgpack.encode(BeatReply()))
+    transport.beat(beat())
+    assert told == [1]
+    transport.close()
