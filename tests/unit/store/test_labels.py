@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hauberk.errors import BadWire
+from hauberk.store.dialect import MAX_KEY, index_key
 from hauberk.store.labels import kind_of, kinds
 
 
@@ -46,3 +47,13 @@ def test_difference_names_changed_fields_only() -> None:
 def test_unknown_subclass_is_said() -> None:
     with pytest.raises(BadWire, match="upgrade the server"):
         kind_of("no.such")
+
+
+def test_keys_fit_every_index() -> None:
+    kind = kind_of("software.os_package")
+    row = {"manager": "dpkg", "arch": "amd64", "name": "é" * 2000}
+    key, other = kind.key(row), kind.key(row | {"name": "é" * 2000 + "x"})
+    assert len(key.encode()) <= MAX_KEY
+    assert key != other
+    assert key.startswith("dpkg\x1fé")
+    assert index_key(key) == key

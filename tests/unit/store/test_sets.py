@@ -83,3 +83,23 @@ def test_a_whole_look_is_remembered_over_a_failed_one(kit: Kit) -> None:
     assert tuple(told("partial", full=False, at=1)) == ("partial", None)
     assert tuple(told("ok", full=True, at=2)) == ("ok", 2)
     assert tuple(told("error", full=False, at=3)) == ("error", 2)
+
+
+def test_names_that_no_content_has_are_refused_before_anything_is_written(kit: Kit) -> None:
+    batch = Incoming("default", "w", 1, 1, ())
+    title = Title("x", "x")
+    tags = [RoleTag(role=name, title=title, confidence=1) for name in ("nginx", "n" * 101)]
+    edge = Relation(kind="owns", src_subclass="s" * 101, src_key="", dst_subclass="", dst_key="")
+    with write(kit.engine) as db:
+        roles(db, batch, [RoleRow.of(tags[0])])
+        with pytest.raises(BadWire, match="101 characters"):
+            roles(db, batch, [RoleRow.of(tag) for tag in tags])
+        with pytest.raises(BadWire, match="101 characters"):
+            relations(db, batch, [RelationRow.of(edge)])
+        assert db.execute(select(role.c.role)).scalars().all() == ["nginx"]
+        assert db.execute(select(relation)).all() == []
+
+
+def test_rows_have_no_nul_characters() -> None:
+    table = wire.encode_table("gone/x", GoneRow, [GoneRow(key="a\0b")])
+    assert structs(table, GoneRow) == [GoneRow(key="a\U0010ff00b")]
