@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 
+import apikit
 import pytest
 from rolloutkit import package
 
@@ -63,8 +64,19 @@ def test_this_route_alone_takes_large_bodies_and_no_json(stack, client):
 
 
 def test_who_may(stack):
+    stack.user("default", "boss", "admin")
     with stack.client() as client:
         client.headers.update(stack.token("default", "analyst"))
         assert client.get("/api/v1/packages").status_code == 200
         answer = client.post("/api/v1/packages", content=package(), headers=BINARY)
         assert answer.status_code == 403
+    with stack.client() as client:
+        bare = client.post("/api/v1/packages", content=package(), headers=BINARY)
+        assert bare.status_code == 401
+        login = {"name": "boss", "password": apikit.PASSWORD}
+        csrf = client.post("/api/v1/session", json=login).json()["csrf"]
+        refused = client.post("/api/v1/packages", content=package(), headers=BINARY)
+        assert refused.status_code == 403
+        headers = BINARY | {"X-Hauberk-CSRF": csrf}
+        made = client.post("/api/v1/packages", content=package(), headers=headers)
+        assert made.status_code == 201
