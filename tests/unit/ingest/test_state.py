@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.state import StateConsumer
 from hauberk.link import wire
+from hauberk.ports import InboxItem, Log
 from hauberk.store.assets import Assets
 from hauberk.store.blobs import FolderBlobs
 from hauberk.store.database import read
@@ -32,14 +34,15 @@ def packages(*names: str, epoch: int = 1, sub: str = "software.os_package") -> b
 
 @pytest.fixture
 def consumer(kit: Kit, tmp_path: Path):
-    def make(*, repeats: bool = False) -> StateConsumer:
+    def make(log: Log | None = None) -> StateConsumer:
+        log = log or kit.inbox
         names = Hostnames(kit.engine)
         assets = Assets(kit.engine, hostname=names.of)
         live = Live(Feed(kit.clock), names)
         poison = Poison(kit.engine, FolderBlobs(tmp_path / "blobs"), kit.clock)
-        positions = Positions(kit.engine, kit.inbox, ("state",))
-        marks = Marks(kit.engine, "state", kit.clock) if repeats else None
-        return StateConsumer(kit.inbox, assets, positions, live, poison, kit.clock, marks=marks)
+        positions = Positions(kit.engine, log, ("state",))
+        marks = Marks(kit.engine, "state", kit.clock) if log.repeats else None
+        return StateConsumer(log, assets, positions, live, poison, kit.clock, marks=marks)
 
     return make
 
@@ -108,3 +111,47 @@ def test_one_transaction_takes_a_bounded_amount(
     assert (one.position, labels(kit)) == (1, ["a"])
     assert one.step() is True
     assert (one.position, labels(kit)) == (2, ["b"])
+
+
+class Repeating:
+    """The inbox of the kit, with every item twice: as a log that repeats gives them."""
+
+    id, name, repeats = "log1", "0", True
+
+    def __init__(self, kit: Kit, order: list[int]) -> None:
+        found = kit.inbox.read(0, max_items=99, max_bytes=10**9)
+        self.items = [replace(found[index], position=n) for n, index in enumerate(order, 1)]
+        self.last = len(self.items)
+
+    def read(self, after: int, *, max_items: int, **_bytes: int) -> list[InboxItem]:
+        return self.items[after : after + max_items]
+
+    def trim(self, upto: int) -> None:
+        pass
+
+
+def test_a_repeated_batch_does_not_bring_back_the_past(
+    kit: Kit, consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _, peer = kit.enrol()
+    for n, names in enumerate((("a", "b"), ("b", "c")), 1):
+        body = seal(key, peer, packages(*names, epoch=n), n)
+        kit.inbox.append([item(body, sequence=n, agent=peer.agent)])
+    log = Repeating(kit, [0, 1, 0, 1, 0])
+    # A failed transaction takes nothing, and its batches are no repetitions afterwards.
+    with monkeypatch.context() as patch:
+        patch.setattr(Assets, "apply", lambda *_: 1 / 0)
+        one = consumer(log)
+        with pytest.raises(ZeroDivisionError):
+            one.step()
+    one.step()
+    assert labels(kit) == ["b", "c"]
+    monkeypatch.setattr(state, "MAX_ITEMS", 1)
+    again = consumer(log)
+    assert again.position == 5
+    log.items += [replace(log.items[0], position=6)]
+    again.step()
+    kit.clock.forward(3)
+    again.step()
+    assert labels(kit) == ["b", "c"]
+    assert consumer(log).position == 6
