@@ -10,11 +10,16 @@ import tarfile
 from typing import Any
 
 import msgspec
+from sqlalchemy import insert, update
 from storekit import beat
 
 from hauberk.link.gateway.identity import Peer
 from hauberk.schema.link import Desired, Package, PackageState, Signed, WorkloadFacts
 from hauberk.store.agents import Agents
+from hauberk.store.agents_words import json_of
+from hauberk.store.database import write
+from hauberk.store.tables import agent, workload
+from hauberk.store.tables_fleet import alarm, rollout
 
 FACTS = WorkloadFacts(hostname="web-1", arch="x86_64", os="debian", os_version="12")
 
@@ -98,3 +103,34 @@ class Machine:
             self.state, state=state, wanted=wanted.sha256, message=message, **runs
         )
         self.beat()
+
+
+def seed(stack: Any, tenant: str, home: str) -> dict[str, str]:
+    """A package in use and a spare one, rollouts under way and paused, an alarm, a dead machine.
+
+    The machine `home` could take the package in use.
+    """
+    packages, engine = stack.context.packages, stack.engine
+    known = {}
+    for name, raw in (("sha256", package()), ("spare", package(tenant, 99))):
+        got = packages.receive(tenant, io.BytesIO(raw))
+        packages.add(tenant, got, note=f"for {tenant}", created_by="x")
+        known[name] = got.sha256
+    gone = stack.workload(tenant, "gone", hostname=f"gone-{tenant}")
+    state = json_of(PackageState(state="current", sha256="0" * 64))
+    facts = json_of(msgspec.structs.replace(FACTS, hostname=f"1-{tenant}"))
+    with write(engine) as db:
+        mine = agent.c.workload == home
+        db.execute(update(agent).where(mine).values(package_state=state))
+        db.execute(update(workload).where(workload.c.id == home).values(facts=facts))
+        db.execute(update(agent).where(agent.c.workload == gone).values(state="revoked"))
+        row = {"tenant": tenant, "sha256": known["sha256"], "canary": 1, "soak_s": 1.0}
+        row |= {"max_failed_pct": 1.0, "created_by": f"by-{tenant}", "created_ns": 1}
+        for name, now in (("rollout_id", "canary"), ("paused", "paused")):
+            known[name] = f"rollout-{now}-of-{tenant}"
+            db.execute(insert(rollout).values(row | {"id": known[name], "state": now}))
+        known["alarm_id"] = f"alarm-of-{tenant}"
+        row = {"tenant": tenant, "workload": home, "agent": f"agent-{home}", "since_ns": 1}
+        row |= {"id": known["alarm_id"], "kind": "file_changed", "what": f"file of {tenant}"}
+        db.execute(insert(alarm).values(row))
+    return known | {"gone": gone}

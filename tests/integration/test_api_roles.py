@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apikit
 import pytest
+import rolloutkit
 
 from hauberk.schema.view import RunInput
 from hauberk.store import audit, runs
 
 VIEWER, ANALYST, ADMIN = ("viewer", "analyst", "admin"), ("analyst", "admin"), ("admin",)
 HOME = "default-one"
+SHA256 = hashlib.sha256(rolloutkit.package()).hexdigest()
 # (method, path): roles that may, a body that is right, the status it gives.
 ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("GET", "/me"): (VIEWER, None, 200),
@@ -41,6 +44,18 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("POST", "/runs"): (ANALYST, {"kind": "collect"}, 201),
     ("POST", "/runs/{run}/cancel"): (ANALYST, None, 200),
     ("POST", "/tasks/{task}/cancel"): (ANALYST, None, 200),
+    ("GET", "/packages"): (VIEWER, None, 200),
+    ("DELETE", "/packages/{spare}"): (ADMIN, None, 204),
+    ("GET", "/rollouts"): (VIEWER, None, 200),
+    ("POST", "/rollouts"): (ADMIN, {"sha256": SHA256}, 201),
+    ("GET", "/rollouts/{rollout_id}"): (VIEWER, None, 200),
+    ("GET", "/rollouts/{rollout_id}/agents"): (VIEWER, None, 200),
+    ("POST", "/rollouts/{rollout_id}/pause"): (ADMIN, None, 200),
+    ("POST", "/rollouts/{paused}/resume"): (ADMIN, None, 200),
+    ("POST", "/rollouts/{rollout_id}/cancel"): (ADMIN, None, 200),
+    ("GET", "/alarms"): (VIEWER, None, 200),
+    ("POST", "/alarms/{alarm_id}/acknowledge"): (ANALYST, None, 200),
+    ("DELETE", "/workloads/{gone}"): (ADMIN, None, 204),
     ("GET", "/views"): (VIEWER, None, 200),
     ("POST", "/views"): (VIEWER, {"name": "v", "path": "/inventory", "shared": True}, 201),
     ("GET", "/jobs"): (VIEWER, None, 200),
@@ -73,6 +88,8 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
 ELSEWHERE = {
     ("POST", "/session"),
     ("GET", "/stream"),
+    # Its body is a package: tests/unit/api/test_packages.
+    ("POST", "/packages"),
     # Whether one may depends on whose view it is: test_api_views.
     ("PUT", "/views/{view_id}"),
     ("DELETE", "/views/{view_id}"),
@@ -83,6 +100,9 @@ SPOTS = {
     f"agent-{HOME}": "{agent_id}",
     "{asset}": "{asset_id}",
     "{run}": "{run_id}",
+    "{spare}": "{sha256}",
+    "{paused}": "{rollout_id}",
+    "{gone}": "{workload_id}",
     "{task}": "{task_id}",
     "{enrolment}": "{enrolment_id}",
     "{user}": "{user_id}",
@@ -110,7 +130,13 @@ def url_of(stack: apikit.Stack, path: str) -> str:
     every = runs.all_run_tasks(stack.engine, "default", run, text="", sort="", now_ns=clock.now)
     task = next(every).id
     return "/api/v1" + path.format(
-        asset=asset, enrolment=enrolment, user=user, token=token, run=run, task=task
+        asset=asset,
+        enrolment=enrolment,
+        user=user,
+        token=token,
+        run=run,
+        task=task,
+        **rolloutkit.seed(stack, "default", HOME),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import apikit
 import pytest
+import rolloutkit
 
 from hauberk.schema.view import Notice
 
@@ -65,7 +66,9 @@ def _ordered(stack: apikit.Stack, tenant: str) -> dict[str, str]:
         made = client.post("/api/v1/views", json=view).json()["id"]
         run = client.post("/api/v1/runs", json={"kind": "collect"}).json()["id"]
         tasks = client.get(f"/api/v1/runs/{run}/tasks").json()["items"]
-    return {"view_id": made, "run_id": run, "task_id": tasks[0]["id"]}
+    more = rolloutkit.seed(stack, tenant, f"{tenant}-one")
+    del more["sha256"], more["spare"], more["gone"], more["paused"]
+    return {"view_id": made, "run_id": run, "task_id": tasks[0]["id"], **more}
 
 
 # Lists: what the answer must hold of one's own tenant.
@@ -87,6 +90,9 @@ LISTS: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/runs/{run_id}"): "",
     ("GET", "/api/v1/runs/{run_id}/tasks"): "",
     ("GET", "/api/v1/runs/{run_id}/tasks/export"): "format=json",
+    ("GET", "/api/v1/packages"): "",
+    ("GET", "/api/v1/rollouts"): "",
+    ("GET", "/api/v1/alarms"): "",
     ("GET", "/api/v1/views"): "",
     ("GET", "/api/v1/users"): "",
     ("GET", "/api/v1/tokens"): "",
@@ -121,6 +127,13 @@ THINGS: dict[tuple[str, str], Any] = {
     ("GET", "/api/v1/runs/{run_id}/tasks/export"): None,
     ("POST", "/api/v1/runs/{run_id}/cancel"): None,
     ("POST", "/api/v1/tasks/{task_id}/cancel"): None,
+    ("DELETE", "/api/v1/workloads/{workload_id}"): None,
+    ("GET", "/api/v1/rollouts/{rollout_id}"): None,
+    ("GET", "/api/v1/rollouts/{rollout_id}/agents"): None,
+    ("POST", "/api/v1/rollouts/{rollout_id}/pause"): None,
+    ("POST", "/api/v1/rollouts/{rollout_id}/resume"): None,
+    ("POST", "/api/v1/rollouts/{rollout_id}/cancel"): None,
+    ("POST", "/api/v1/alarms/{alarm_id}/acknowledge"): None,
     ("PUT", "/api/v1/views/{view_id}"): {"name": "mine now", "path": "/inventory"},
     ("DELETE", "/api/v1/views/{view_id}"): None,
 }
@@ -130,6 +143,10 @@ NAMED = {
     ("DELETE", "/api/v1/session"),
     ("GET", "/api/v1/stream"),
     ("POST", "/api/v1/runs"),
+    # Two tenants with the same package: test_rollouts, unit/store/test_packages.
+    ("POST", "/api/v1/packages"),
+    ("DELETE", "/api/v1/packages/{sha256}"),
+    ("POST", "/api/v1/rollouts"),
     ("POST", "/api/v1/views"),
     ("POST", "/api/v1/users"),
     ("POST", "/api/v1/tokens"),
@@ -207,6 +224,9 @@ def test_lists_hold_nothing_of_the_other(
         ("/api/v1/runs/{run_id}/tasks", "", "{t}-one"),
         ("/api/v1/runs/{run_id}/tasks/export", "format=csv", "{t}-one"),
         ("/api/v1/runs", "", '"total":1'),
+        ("/api/v1/packages", "", "for {t}"),
+        ("/api/v1/rollouts", "", "by-{t}"),
+        ("/api/v1/alarms", "", "file of {t}"),
         ("/api/v1/views", "", "view for {t}"),
         ("/api/v1/overview", "", '"workloads":1'),
     ],
@@ -231,7 +251,7 @@ def test_things_of_the_other_are_not_found(
 
 def everything(two: Two, tenant: str) -> list[str]:
     paths = ["agents", "enrolments", "users", "tokens", "workloads", "audit/verify"]
-    paths += ["views", "runs"]
+    paths += ["views", "runs", "packages", "rollouts", "alarms"]
     home = two.ids[tenant]["workload_id"]
     with two.stack.client() as client:
         return [
