@@ -26,9 +26,11 @@ from hauberk.schema.link import Budget
 
 ONE_CORE_PCT = 100.0
 PERIOD_US = 100_000
-# A fifth of an ordinary group: against two busy ones on two cores that still is twice the default
-# event grant, and background work hardly takes part in the contest.
-WEIGHT, SHARES, IO_WEIGHT = 20, 205, 20
+# An ordinary group's weight; less would starve the event path on a machine with a handful of busy
+# processes. While the machine is pressed background work rests, so more weight serves the event
+# path alone: among a hundred busy processes on two cores it still gets the default grant.
+WEIGHT, URGENT_WEIGHT, IO_WEIGHT = 100, 1000, 20
+SHARES_PER_WEIGHT = 10.24
 HIGH_SHARE = 0.8
 V1_WANTED, V2_WANTED = ("cpu", "memory", "blkio"), ("cpu", "memory", "io")
 By = Literal["cgroup2", "cgroup1", "pacing"]
@@ -108,6 +110,8 @@ class OwnCgroup:
         digest = hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=4).hexdigest()
         self.name = f"hauberk-agent-{digest}"
         self._groups: list[_Group] = []
+        self._budget = Budget()
+        self._urgent = False
         self.by: By = "pacing"
         self.detail = "not tried yet"
 
@@ -123,12 +127,15 @@ class OwnCgroup:
 
     def change(self, budget: Budget, reasons: list[str] | None = None) -> None:
         """Set other bounds and read back which ones hold."""
+        self._budget = budget
         refused = list(reasons or [])
         told: list[str] = []
         held: set[str] = set()
         for group in self._groups:
             for controller in group.controllers:
-                for name, text, must in _bounds(controller, budget, v2=group.v2):
+                for name, text, must in _bounds(
+                    controller, budget, URGENT_WEIGHT if self._urgent else WEIGHT, v2=group.v2
+                ):
                     try:
                         self._tree.write(group.path / name, text)
                         now = " ".join(self._tree.read(group.path / name).split())
@@ -148,6 +155,12 @@ class OwnCgroup:
             self.by, parts = "pacing", ["no cgroup can be used"]
         self.detail = "; ".join([*parts, *dict.fromkeys(refused)])
         _log.info("bounds by %s: %s", self.by, self.detail)
+
+    def urge(self, urgent: bool) -> None:  # noqa: FBT001 the one thing it says
+        """More CPU weight while only the event path works, or an ordinary one again."""
+        if urgent != self._urgent:
+            self._urgent = urgent
+            self.change(self._budget)
 
     def leave(self) -> None:
         """Move back and remove the group; what cannot be removed stays empty and is reused."""
@@ -364,13 +377,15 @@ def _delegated(path: Path) -> bool:
     return False
 
 
-def _bounds(controller: str, budget: Budget, *, v2: bool) -> list[tuple[str, str, bool]]:
+def _bounds(
+    controller: str, budget: Budget, weight: int, *, v2: bool
+) -> list[tuple[str, str, bool]]:
     """(file, text, whether the bound counts on it) for one controller."""
     quota = max(int(cap_pct(budget) / 100 * PERIOD_US), 1000)
     high = int(budget.memory_bytes * HIGH_SHARE)
     if v2:
         return {
-            "cpu": [("cpu.max", f"{quota} {PERIOD_US}", True), ("cpu.weight", str(WEIGHT), False)],
+            "cpu": [("cpu.max", f"{quota} {PERIOD_US}", True), ("cpu.weight", str(weight), False)],
             "memory": [
                 ("memory.high", str(high), False),
                 ("memory.max", str(budget.memory_bytes), True),
@@ -381,7 +396,7 @@ def _bounds(controller: str, budget: Budget, *, v2: bool) -> list[tuple[str, str
         "cpu": [
             ("cpu.cfs_period_us", str(PERIOD_US), False),
             ("cpu.cfs_quota_us", str(quota), True),
-            ("cpu.shares", str(SHARES), False),
+            ("cpu.shares", str(int(weight * SHARES_PER_WEIGHT)), False),
         ],
         "memory": [
             ("memory.soft_limit_in_bytes", str(high), False),

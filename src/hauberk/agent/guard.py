@@ -81,6 +81,8 @@ class Guard:
     def tick(self, source: Distrusted, health: SensorHealth) -> None:
         """Every second, by the thread that polls the sensor."""
         self.look_at_memory()
+        with self._lock:
+            self.cgroup.urge(self.pressure.backing_off)
         why = self.canary.turn(health)
         if why:
             source.distrust(why, self.canary.blind_since_ns())

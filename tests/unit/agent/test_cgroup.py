@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.agent import cgroup
-from hauberk.agent.cgroup import SHARES, WEIGHT, OwnCgroup, cap_pct
+from hauberk.agent.cgroup import URGENT_WEIGHT, WEIGHT, OwnCgroup, cap_pct
 from hauberk.schema.link import Budget
 
 BUDGET = Budget(event_pct=10.0, memory_bytes=100 << 20)
@@ -147,13 +147,18 @@ def test_hybrid_uses_the_v1_controllers_each_where_it_was(make):
     assert own.by == "cgroup1"
     cpu, memory = Path("/cg/cpu") / own.name, Path("/cg/memory/a") / own.name
     assert tree.files[cpu / "cpu.cfs_quota_us"] == "110000"
-    assert tree.files[cpu / "cpu.shares"] == str(SHARES)
+    assert tree.files[cpu / "cpu.shares"] == "1024"
     assert tree.files[memory / "memory.limit_in_bytes"] == str(100 << 20)
     assert tree.files[memory / "cgroup.procs"] == "7"
     assert "cpu.cfs_quota_us 110000" in own.detail
     assert tree.files[Path("/cg/cpu/cgroup.procs")].split()[0] == "1"
     own.change(Budget(event_pct=50.0, memory_bytes=200 << 20))
     assert tree.files[cpu / "cpu.cfs_quota_us"] == "150000"
+    own.urge(True)
+    assert tree.files[cpu / "cpu.shares"] == "10240"
+    assert tree.files[cpu / "cpu.cfs_quota_us"] == "150000"
+    own.urge(False)
+    assert tree.files[cpu / "cpu.shares"] == "1024"
     own.leave()
     assert not [g for g in tree.groups if own.name in str(g)]
     assert "7" in tree.files[Path("/cg/cpu/cgroup.procs")].split()
@@ -180,6 +185,8 @@ def test_v2_at_the_root_of_a_container_of_its_own(make):
     assert own.by == "cgroup2"
     assert tree.files[group / "cpu.max"] == "110000 100000"
     assert tree.files[group / "cpu.weight"] == str(WEIGHT)
+    own.urge(True)
+    assert tree.files[group / "cpu.weight"] == str(URGENT_WEIGHT)
     assert tree.files[group / "memory.max"] == str(100 << 20)
     assert tree.files[group / "memory.high"] == str(int((100 << 20) * 0.8))
     own.leave()

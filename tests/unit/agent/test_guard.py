@@ -67,6 +67,11 @@ def test_a_lost_canary_opens_the_sensor_anew(guard, monkeypatch):
     source, health = Source(), SensorHealth(tier="B")
     guard.tick(source, health)
     assert source.told is None
+    urged = []
+    monkeypatch.setattr(guard.cgroup, "urge", urged.append)
+    guard.pressure.backing_off = True
+    guard.tick(source, health)
+    assert urged == [True]
     monkeypatch.setattr(guard.canary, "turn", lambda _h: "did not come back")
     monkeypatch.setattr(guard.canary, "blind_since_ns", lambda: 7)
     guard.tick(source, health)
