@@ -192,19 +192,19 @@ def test_exports_go_to_the_engine_that_was_set(lake: Lake, hunt: DaftHunt) -> No
 def test_the_same_rows_out_of_a_store_before_and_after_compaction(
     duck: LakeQuery, hunt: DaftHunt, tmp_path: Path
 ) -> None:
-    with s3kit.served(tmp_path / "s3") as store:
-        files = S3Files(store.target("hunt"), tmp_path / "cache", max_bytes=2**26)
-        remote = filled(Lake(files, app_id="inbox:1"))
-        search = Search("t", TABLE, 'name =~ "n|^$" or pid > 3', include_self=True)
-        expected = list(duck.rows(search, HOSTS))
-        local, hunt._lake = hunt._lake, remote
-        try:
-            assert list(hunt.rows(search, HOSTS)) == expected
-            compact(remote, "t", TABLE, today="2099-01-01")
-            assert list(hunt.rows(search, HOSTS)) == expected
-        finally:
-            hunt._lake = local
-            files.close()
+    target = s3kit.shared().target(tmp_path.name)
+    files = S3Files(target, tmp_path / "cache", max_bytes=2**26)
+    remote = filled(Lake(files, app_id="inbox:1"))
+    search = Search("t", TABLE, 'name =~ "n|^$" or pid > 3', include_self=True)
+    expected = list(duck.rows(search, HOSTS))
+    local, hunt._lake = hunt._lake, remote
+    try:
+        assert list(hunt.rows(search, HOSTS)) == expected
+        compact(remote, "t", TABLE, today="2099-01-01")
+        assert list(hunt.rows(search, HOSTS)) == expected
+    finally:
+        hunt._lake = local
+        files.close()
 
 
 def test_nothing_is_reported_and_every_socket_is_on_loopback(hunt: DaftHunt) -> None:

@@ -55,9 +55,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3kit.S3]:
-    with s3kit.served(tmp_path_factory.mktemp("s3")) as store:
-        yield store
+def s3() -> s3kit.S3:
+    return s3kit.shared()
 
 
 @pytest.fixture(params=["folder", "s3"])

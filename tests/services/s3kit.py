@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -9,10 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -111,6 +114,9 @@ class S3:
     def paused(self) -> Iterator[None]:
         """Connections are taken and nothing is answered."""
         self.process.send_signal(signal.SIGSTOP)
+        status = Path(f"/proc/{self.process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.01)
         try:
             yield
         finally:
@@ -132,6 +138,14 @@ def served(folder: Path) -> Iterator[S3]:
     finally:
         store.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def shared() -> S3:
+    """One server for all tests of this process; it ends with it."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(served(Path(tempfile.mkdtemp(prefix="hauberk-s3-"))))
 
 
 @contextmanager

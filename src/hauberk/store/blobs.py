@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,6 +76,12 @@ class FolderBlobs:
         """Forget it; absent is fine."""
         self._path(tenant, digest).unlink(missing_ok=True)
 
+    def all(self) -> Iterator[tuple[str, str]]:
+        """(tenant, digest) of every blob."""
+        for path in sorted(self._root.glob("*/*/*")):
+            if _DIGEST.fullmatch(path.name):
+                yield path.parent.parent.name, path.name
+
     def bytes(self) -> int:
         """What all blobs take."""
         return sum(p.stat().st_size for p in self._root.glob("*/*/*") if p.is_file())
@@ -124,6 +131,7 @@ class S3Blobs:
                 ) as out:
                     size = 0
                     chunk = first
+                    del first
                     while chunk:
                         size += len(chunk)
                         _check(size, self._max)
@@ -155,6 +163,18 @@ class S3Blobs:
         key = f"{_tenant(tenant)}/{_name(digest)}"
         with self._reach(key), suppress(FileNotFoundError):
             obstore.delete(self._store, key)
+
+    def all(self) -> Iterator[tuple[str, str]]:
+        """(tenant, digest) of every blob. Raises Unreachable."""
+        import obstore  # noqa: PLC0415  an extra
+
+        with self._reach():
+            keys = [item["path"] for part in obstore.list(self._store) for item in part]
+        for key in keys:
+            tenant, _, name = key.partition("/")
+            digest = name.rpartition("/")[2]
+            if not name.startswith("new/") and _DIGEST.fullmatch(digest):
+                yield tenant, digest
 
     def bytes(self) -> int:
         """What all blobs take, by listing. Raises Unreachable."""

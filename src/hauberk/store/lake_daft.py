@@ -39,6 +39,8 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
+# Named after other systems, it keeps every socket of a cluster on loopback.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105  a name
 _LOCAL_OBJECTS = 256 * 1024 * 1024
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
@@ -64,7 +66,8 @@ class DaftHunt:
         self, lake: Lake, *, ray_address: str = "", slots: int = 2, processes: int | None = None
     ) -> None:
         """Import the engine. Raises Unsupported when it is not installed."""
-        os.environ.update(_QUIET)
+        # Read by both when they are imported, and by the processes that they start.
+        os.environ.update(_QUIET if ray_address else _QUIET | _LOOPBACK)
         try:
             import daft  # noqa: PLC0415  an extra
             import ray  # noqa: PLC0415  an extra

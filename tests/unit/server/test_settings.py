@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.errors import BadInput
-from hauberk.server.settings import Settings, address_of, load
+from hauberk.server.settings import Settings, address_of, bucket_of, load
 
 NONE = {"HAUBERK_CONFIG": "/dev/null"}
 
@@ -35,6 +35,12 @@ def test_folders_follow_from_the_data_folder() -> None:
         ({"HAUBERK_GATEWAY": "1.2.3.4:99999"}, "gateway"),
         ({"HAUBERK_TLS_CERT": "/x.pem"}, "tls_key"),
         ({"HAUBERK_CONFIG": "/no/such.toml"}, "/no/such.toml"),
+        ({"HAUBERK_LAKE": "/srv/lake"}, "lake.*s3://BUCKET"),
+        ({"HAUBERK_LAKE": "s3://bucket/../x"}, "lake"),
+        ({"HAUBERK_BLOBS": "s3://B/x"}, "blobs"),
+        ({"HAUBERK_S3_KEY_ID": "k"}, "s3_secret_file"),
+        ({"HAUBERK_S3_ENDPOINT": "store:9000"}, "s3_endpoint"),
+        ({"HAUBERK_HUNT": "spark"}, "hunt"),
     ],
 )
 def test_wrong_values_are_named(env: dict[str, str], named: str) -> None:
@@ -55,3 +61,8 @@ def test_unknown_names_in_the_file_are_refused(tmp_path: Path) -> None:
 def test_addresses() -> None:
     assert address_of("[::1]:8443", "listen") == ("::1", 8443)
     assert address_of("0.0.0.0:1", "listen") == ("0.0.0.0", 1)
+
+
+def test_buckets() -> None:
+    assert bucket_of("s3://bucket", "lake") == ("bucket", "")
+    assert bucket_of("s3://my.bucket-1/a/b=c/", "lake") == ("my.bucket-1", "a/b=c")
