@@ -4,6 +4,9 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 PYTEST := $(BIN)/python -m pytest -q
+# Stores that keep their state in SQL: their tests run over PostgreSQL too.
+STATE := agents alarms assets audit desired dump fleet inventory jobs leases ledger marks members \
+  orders overview packages query rollouts runs sets steady tasks views
 JOBS ?= 2
 
 .PHONY: help setup setup-all up down lint test test-python test-console bench console wheel agent-bundle docs lock clean
@@ -38,6 +41,7 @@ test-console:
 test-python:
 	$(BIN)/coverage erase
 	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden
+	$(PYTEST) -n $(JOBS) --dist loadfile --state postgresql $(STATE:%=tests/unit/store/test_%.py)
 	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/contract tests/integration tests/browser
 	$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 
