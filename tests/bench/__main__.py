@@ -25,7 +25,8 @@ import httpx
 from serverkit import free_port
 
 from hauberk.cli._client import Client
-from hauberk.schema.view import AgentView, EventRow, Overview
+from hauberk.schema.view import AgentView, EventRow
+from hauberk.schema.view_overview import Overview
 from hauberk.sensor.native import enable_stats
 
 REST_S = float(os.environ.get("BENCH_REST_S", "60"))

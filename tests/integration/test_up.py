@@ -27,12 +27,12 @@ from hauberk.schema.view import (
     EnrolmentInput,
     EnrolmentView,
     EventRow,
-    Overview,
     SystemView,
     TaskInput,
     TaskView,
     WorkloadDetail,
 )
+from hauberk.schema.view_overview import Overview
 
 pytestmark = [
     pytest.mark.root,

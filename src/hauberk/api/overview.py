@@ -5,7 +5,8 @@ from __future__ import annotations
 from litestar import get
 
 from hauberk.api.context import Ctx, Who
-from hauberk.schema.view import ClassState, Overview
+from hauberk.schema.view import ClassState
+from hauberk.schema.view_overview import Overview
 from hauberk.store import inventory, overview
 
 

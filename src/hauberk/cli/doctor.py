@@ -15,8 +15,9 @@ from hauberk.cli._client import Client
 from hauberk.cli._output import Output, size, title, when
 from hauberk.cli.budget import words
 from hauberk.errors import HauberkError, Unreachable
-from hauberk.schema.view import AgentView, CollectionView, Overview, SystemView, WorkloadDetail
+from hauberk.schema.view import AgentView, CollectionView, SystemView, WorkloadDetail
 from hauberk.schema.view_fleet import AlarmView
+from hauberk.schema.view_overview import Overview
 
 app = App(name="doctor", help=__doc__)
 Verdict = Literal["ok", "note", "warning", "error"]

@@ -22,11 +22,11 @@ from hauberk.schema.view import (
     AgentView,
     EnrolmentInput,
     EnrolmentView,
-    Overview,
     SystemView,
     UserInput,
     UserView,
 )
+from hauberk.schema.view_overview import Overview
 
 app = App(name="up", help=__doc__)
 USER = "hauberk"

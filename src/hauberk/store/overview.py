@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, func, select
 
 from hauberk.schema.taxonomy import Title
-from hauberk.schema.view import Overview, RoleCount
+from hauberk.schema.view_overview import Overview, RoleCount
 from hauberk.store import dialect, fleet, inventory, query
 from hauberk.store.database import read
 from hauberk.store.lake_query import LakeQuery, Search

@@ -28,17 +28,3 @@ def test_a_page_reads_back():
     raw = msgspec.json.encode(page)
     assert msgspec.json.decode(raw, type=view.Page[view.PartHealth]) == page
     assert b'"total":null' in raw
-
-
-def test_what_nothing_assessed_is_none():
-    empty = view.Overview(
-        workloads=0,
-        agents={},
-        tiers={},
-        assets=[],
-        changes_24h=None,
-        events_24h=None,
-        blind=[],
-        roles={},
-    )
-    assert (empty.risks, empty.incidents) == (None, None)
