@@ -79,14 +79,15 @@ class Handle:
 class Lake:
     """All tables of one place. Safe for several threads; several processes may write."""
 
-    def __init__(self, files: Files, *, app_id: str) -> None:
+    def __init__(self, files: Files, *, app_id: str, mends: bool = True) -> None:
         """Nothing is opened yet.
 
         Args:
             files: where the tables live.
             app_id: names the log whose positions are committed, where a call names none.
+            mends: undo what a crash left; not beside a process that writes and does so itself.
         """
-        self.where, self.app_id = files, app_id
+        self.where, self.app_id, self._mends = files, app_id, mends
         self._handles: dict[tuple[str, str], Handle] = {}
         self._lock = threading.Lock()
 
@@ -301,7 +302,8 @@ class Lake:
         if not TENANT_NAME.fullmatch(tenant) or not COLUMN_NAME.fullmatch(table):
             raise BadWire(f"{tenant!r}/{table!r} is not the name of a table")
         home = self.where.home(tenant, table)
-        home.repair()
+        if self._mends:
+            home.repair()
         with home.guard():
             try:
                 delta = DeltaTable(home.url, storage_options=home.options)
