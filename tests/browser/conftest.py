@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import fleetkit
 import pytest
 from browserkit import REPO, Site, fill, sign_in
+from fleetkit import Fleet
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from serverkit import Agent, ServerProcess
 
@@ -62,30 +64,39 @@ class Watched:
     errors: list[str]
 
 
-@pytest.fixture(scope="session")
-def signed_in(site: Site, chromium: Browser) -> dict[str, object]:
+def cookies_of(site: Site, chromium: Browser, name: str, password: str) -> dict[str, object]:
     """Cookies of one login, so that tests don't meet the throttle."""
     context = chromium.new_context(ignore_https_errors=True)
     page = context.new_page()
     page.goto(site.url)
-    sign_in(page, "eve", site.password)
+    sign_in(page, name, password)
     state = context.storage_state()
     context.close()
     return {"cookies": state.get("cookies", []), "origins": []}
 
 
-@pytest.fixture
-def console(
-    site: Site, chromium: Browser, signed_in: dict[str, object]
+@pytest.fixture(scope="session")
+def signed_in(site: Site, chromium: Browser) -> dict[str, object]:
+    return cookies_of(site, chromium, "eve", site.password)
+
+
+def opener(
+    site: Site, chromium: Browser, state: dict[str, object]
 ) -> Iterator[Callable[..., SimpleNamespace]]:
-    """Call it for a page: `console(language=, theme=, login=)` gives page, watched, url."""
+    """Gives what opens pages of a site, and looks afterwards at what they did."""
     contexts: list[tuple[BrowserContext, Watched]] = []
 
-    def make(language: str = "en", theme: str = "light", *, login: bool = True) -> SimpleNamespace:
+    def make(
+        language: str = "en",
+        theme: str = "light",
+        *,
+        login: bool = True,
+        other: dict[str, object] | None = None,
+    ) -> SimpleNamespace:
         context = chromium.new_context(
             ignore_https_errors=True,
             viewport={"width": 1440, "height": 900},
-            storage_state=signed_in if login else None,  # type: ignore[arg-type]
+            storage_state=(other or state) if login else None,  # type: ignore[arg-type]
             locale="en-GB",
         )
         prefs = f'{{"language":"{language}","theme":"{theme}"}}'
@@ -105,6 +116,45 @@ def console(
         context.close()
         assert watched.foreign == []
         assert watched.errors == []
+
+
+@pytest.fixture
+def console(
+    site: Site, chromium: Browser, signed_in: dict[str, object]
+) -> Iterator[Callable[..., SimpleNamespace]]:
+    """Call it for a page: `console(language=, theme=, login=)` gives page, watched, url."""
+    yield from opener(site, chromium, signed_in)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Four machines with all that can be wrong, and what was ordered of them."""
+    if not STATIC.exists():
+        pytest.skip("the console is not built: make console")
+    folder = tmp_path_factory.mktemp("fleet")
+    server = ServerProcess(folder)
+    server.start()
+    try:
+        yield fleetkit.fill(server, folder)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def people(fleet: Fleet, chromium: Browser) -> dict[str, dict[str, object]]:
+    """Logins of the fleet's users."""
+    return {
+        name: cookies_of(fleet.site, chromium, name, password)
+        for name, password in fleet.passwords.items()
+    }
+
+
+@pytest.fixture
+def fleet_console(
+    fleet: Fleet, chromium: Browser, people: dict[str, dict[str, object]]
+) -> Iterator[Callable[..., SimpleNamespace]]:
+    """As `console`, of the fleet's server; `other=people[NAME]` signs in as somebody else."""
+    yield from opener(fleet.site, chromium, people["eve"])
 
 
 def _watch(url: str, own: str, watched: Watched) -> None:

@@ -13,7 +13,7 @@ export function AlarmBadge() {
   const total = query.data ? (query.data.total ?? query.data.items.length) : null;
   const label = total === null ? t("alarm.unknown") : total ? t("alarm.open", { count: total }) : t("alarm.noneOpen");
   return (
-    <Link className={`side-state ${total ? "bad" : ""}`} to={link("/agents", { tab: "alarms", q: ALARMS_OPEN })} title={label} aria-label={label} data-testid="alarms">
+    <Link className={`side-state ${total ? "bad" : ""}`} to={link("/agents", { tab: "alarms", q: ALARMS_OPEN })} title={label} data-testid="alarms">
       <BellOutlined />
       <span>{t("alarm.title")}</span>
       {total === null ? query.error ? <b>?</b> : null : total > 0 && <b>{count(total)}</b>}

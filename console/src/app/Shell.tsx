@@ -2,7 +2,6 @@ import { LogoutOutlined, QuestionOutlined, SearchOutlined } from "@ant-design/ic
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, Outlet, useLocation, useNavigate } from "react-router";
-import { EnrolDialog } from "@/ui/Enrol";
 import { Mark } from "@/ui/Mark";
 import { useOrder } from "@/ui/useOrder";
 import { AlarmBadge } from "./AlarmBadge";
@@ -11,13 +10,13 @@ import { ErrorBoundary } from "./ErrorBoundary";
 import { Help } from "./Help";
 import { activeHotkeys, useHotkeys, type Hotkey } from "./hotkeys";
 import { homeOf, PAGES } from "./page";
-import type { Action } from "./Palette";
+import Palette, { type Action } from "./Palette";
 import { may, useMe, useSignOut } from "./session";
 import { Tray } from "./Tray";
 import { useUrl } from "@/lib/url";
 
 const RunDrawer = lazy(() => import("./RunDrawer"));
-const Palette = lazy(() => import("./Palette"));
+const EnrolDialog = lazy(async () => ({ default: (await import("@/ui/Enrol")).EnrolDialog }));
 
 export function Shell() {
   const { t } = useTranslation();
@@ -50,7 +49,7 @@ export function Shell() {
             <span>{t("brand.line")}</span>
           </div>
         </div>
-        <button type="button" className="side-search" onClick={() => setPalette(true)} data-testid="palette" aria-label={t("palette.title")}>
+        <button type="button" className="side-search" onClick={() => setPalette(true)} data-testid="palette" title={t("palette.title")}>
           <SearchOutlined />
           <span>{t("palette.open")}</span>
           <kbd>Ctrl K</kbd>
@@ -109,12 +108,12 @@ export function Shell() {
           <RunDrawer />
         </Suspense>
       )}
-      {palette && (
+      {palette && <Palette onClose={closePalette} actions={actions} />}
+      {enrol && (
         <Suspense fallback={null}>
-          <Palette onClose={closePalette} actions={actions} />
+          <EnrolDialog onClose={() => setEnrol(false)} />
         </Suspense>
       )}
-      {enrol && <EnrolDialog onClose={() => setEnrol(false)} />}
       <Help keys={help} onClose={() => setHelp(null)} />
     </div>
   );

@@ -76,7 +76,7 @@ export function Tray() {
   );
   return (
     <Popover content={content} trigger="click" placement="rightBottom" open={open} onOpenChange={setOpen} arrow={false} destroyOnHidden>
-      <button type="button" className={`side-state ${failed ? "bad" : ""}`} title={label} aria-label={label} aria-expanded={open} data-testid="tray">
+      <button type="button" className={`side-state ${failed ? "bad" : ""}`} title={label} aria-expanded={open} data-testid="tray">
         {active ? <LoadingOutlined spin /> : <UnorderedListOutlined />}
         <span>{t("tray.title")}</span>
         {active > 0 && <b>{count(active)}</b>}
