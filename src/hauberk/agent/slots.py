@@ -234,8 +234,10 @@ class Slots:
         """What the server is told; `running`: the slot of this process."""
         state = self.state
         info = state.slots.get(running) or self._info(running)
+        # What is tried again has not failed yet: the server would halt an upgrade for it.
+        again = state.outcome == "failed" and state.failures > 0
         return PackageState(
-            state=state.outcome,
+            state="fetching" if again else state.outcome,
             version=info.version,
             sequence=info.sequence,
             sha256=info.sha256,

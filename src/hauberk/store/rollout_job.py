@@ -331,7 +331,8 @@ def _too_long(row: RowMapping, heard: int, now_ns: int) -> Verdict | None:
         return None
     if msgspec.json.decode(row["schedule"], type=Schedule).windows:
         return None
-    return Verdict("failed", f"it did not run the package within {STUCK_S // 60} minutes", now_ns)
+    why = f"it did not run the package within {STUCK_S // 60} minutes"
+    return Verdict("failed", f"{why}: {row['message']}".removesuffix(": "), now_ns)
 
 
 def _failed_before(package_state: str, sha256: str) -> bool:

@@ -206,7 +206,7 @@ def test_a_server_that_answers_nonsense(site, answer):
     site.packages[hashlib.sha256(GOOD).hexdigest()] = type(
         "Odd", (), {"__getitem__": lambda _self, _slice: answer}
     )()
-    assert site.want(kit.signed(GOOD)).turns().state == "failed"
+    assert site.want(kit.signed(GOOD)).turns().state == "fetching"
     assert site.ready == 0
 
 
@@ -224,7 +224,7 @@ def test_no_network_pauses_longer_each_time_and_then_goes_on(site, clock):
     assert gaps[:3] == pytest.approx([60, 120, 240], abs=21)
     assert max(gaps) <= 6 * 3600 + 21
     told = site.updater.state
-    assert (told.state, "no route" in told.message) == ("failed", True)
+    assert (told.state, "no route" in told.message) == ("fetching", True)
     site.start("a").want(kit.signed(GOOD))  # a restart does not ask at once
     before = len(site.fetched)
     site.turns()
@@ -283,7 +283,7 @@ def test_a_full_disk_before_the_download(site, clock, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _p: SimpleNamespace(free=1000))
         told = site.want(kit.signed(GOOD)).turns()
-        assert told.state == "failed"
+        assert told.state == "fetching"
         assert "free" in told.message
         assert site.fetched == []
     clock.advance(61)
@@ -298,7 +298,7 @@ def test_a_disk_that_fills_up_while_unpacking(site, clock, monkeypatch):
 
         patch.setattr(module, "unpack", full)
         told = site.want(kit.signed(GOOD)).turns()
-        assert told.state == "failed"
+        assert told.state == "fetching"
         assert "No space" in told.message
         assert site.left == []
     assert site.slots.start().slot == "a"
