@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -19,7 +19,9 @@ from hauberk.ingest.names import Hostnames
 from hauberk.ports import Clock
 from hauberk.schema.ids import TENANT_NAME
 from hauberk.schema.view import Notice
-from hauberk.store.nats_link import NatsLink
+
+if TYPE_CHECKING:  # who has no NATS does not pay for its client
+    from hauberk.store.nats_link import NatsLink
 
 ANNOUNCE_S = 3.0
 _BELIEVE_NS = 10 * 1_000_000_000

@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
@@ -41,9 +42,11 @@ from hauberk.store.lake import Lake, day_of
 from hauberk.store.leases import Fence, Leases
 from hauberk.store.marks import Marks
 from hauberk.store.members import Members
-from hauberk.store.nats_inbox import NatsInbox
-from hauberk.store.nats_link import NatsLink, servers_of
 from hauberk.store.tables import tenant
+
+if TYPE_CHECKING:  # who has no NATS does not pay for its client
+    from hauberk.store.nats_inbox import NatsInbox
+    from hauberk.store.nats_link import NatsLink
 
 _MEASURE_NS = 60 * 1_000_000_000
 _MS = 1_000_000
@@ -154,13 +157,7 @@ def open_parts(settings: Settings, clock: Clock, *, role: str) -> Parts:
         inbox = _file(settings, engine)
     else:
         _nothing_left_behind(settings, engine)
-        inbox = NatsInbox(
-            link,
-            partitions=settings.inbox_partitions,
-            replicas=settings.inbox_replicas,
-            max_items=settings.inbox_items,
-            max_bytes=settings.inbox_mib * 1024 * 1024,
-        )
+        inbox = _streams(settings, link)
     lake = Lake(places.lake_files(settings), app_id=f"inbox:{inbox.logs[0].id}")
     blobs = places.blobs(settings)
     feed, names = Feed(clock), Hostnames(engine)
@@ -234,7 +231,21 @@ def open_parts(settings: Settings, clock: Clock, *, role: str) -> Parts:
     )
 
 
+def _streams(settings: Settings, link: NatsLink) -> NatsInbox:
+    from hauberk.store.nats_inbox import NatsInbox  # noqa: PLC0415 - only where there is NATS
+
+    return NatsInbox(
+        link,
+        partitions=settings.inbox_partitions,
+        replicas=settings.inbox_replicas,
+        max_items=settings.inbox_items,
+        max_bytes=settings.inbox_mib * 1024 * 1024,
+    )
+
+
 def _link(settings: Settings, process: str) -> NatsLink:
+    from hauberk.store.nats_link import NatsLink, servers_of  # noqa: PLC0415
+
     return NatsLink(
         servers_of(settings.inbox),
         name=f"hauberk {process}",
