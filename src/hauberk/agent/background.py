@@ -34,8 +34,8 @@ from hauberk.schema.link import Desired, Task
 MAX_OWNERS = 20_000
 LONGEST_WAIT_S = 30.0
 PRESSED_WAIT_S = 2.0
-# Orders under pressure rest three times as long as they work.
-ORDER_REST, LONGEST_REST_S = 3.0, 2.0
+# Under pressure orders rest three times as long as they work, and first looks as long.
+ORDER_REST, FIRST_REST, LONGEST_REST_S = 3.0, 1.0, 2.0
 _NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class BackgroundLoop:
         self._relation_ns = int(relation_s * _NS)
         self._collected = collected
         self._pressure, self._integrity, self._zone = pressure, integrity, zone
-        self.window_open = True
+        self.busy = False
         self._put_off: set[str] = set()
         self._calls = threading.Lock()
         self._running = ""
@@ -109,6 +109,13 @@ class BackgroundLoop:
         self._owners: dict[str, str] = {}
         self._roles: list[Role] | None = None
         self._runs: dict[str, int] = {}
+
+    @property
+    def window_open(self) -> bool:
+        """Whether regular work and upgrades are allowed now. From any thread."""
+        hours = self._plan.windows
+        # Without windows the zone is not worth reading.
+        return not hours or windows.open(hours, self._clock.wall_ns(), self._zone())
 
     def ask(self, what: Task | Desired | None) -> None:
         """Run a task, take a desired state, or (None) look whether there is something to do."""
@@ -170,20 +177,18 @@ class BackgroundLoop:
 
     def _held_s(self, due: list[str]) -> float:
         """Seconds until due work may be asked for again; 0 when it may begin now."""
-        wall = self._clock.wall_ns()
-        hours = self._plan.windows
-        # Without windows the zone is not worth reading.
-        self.window_open = not hours or windows.open(hours, wall, self._zone())
+        inside = self.window_open
         pressed = self._pressure is not None and self._pressure.look()
-        if not due or (self.window_open and not pressed):
+        if not due or (inside and not pressed):
             return 0.0
-        if self.window_open and self._pressure is not None and self._pressure.least():
+        if inside and (self._plan.never(due[0]) or (self._pressure and self._pressure.least())):
+            # What was never looked at is better late than unknown: it goes slowly.
             return 0.0
         for subclass in due:
             if subclass not in self._put_off:
                 self._put_off.add(subclass)
                 self._ledger.add(f"collect/{subclass}", shed=1)
-        return PRESSED_WAIT_S if self.window_open else LONGEST_WAIT_S
+        return PRESSED_WAIT_S if inside else LONGEST_WAIT_S
 
     def _chores(self) -> None:
         """What is done between and within collections."""
@@ -268,21 +273,22 @@ class BackgroundLoop:
         if by is not None:
             raise _Cancelled(f"cancelled by {by}")
 
-    def _rest(self, used_s: float) -> None:
-        """An order under pressure goes on, but slowly."""
+    def _rest(self, used_s: float, factor: float) -> None:
+        """What must not wait goes on under pressure, but slowly."""
         if self._pressure is not None and self._pressure.look():
-            self._stop.wait(min(ORDER_REST * used_s, LONGEST_REST_S))
+            self._stop.wait(min(factor * used_s, LONGEST_REST_S))
 
-    def _must_wait_s(self) -> float:
+    def _must_wait_s(self, *, first: bool) -> float:
         """Seconds for which a collection in the middle must pause."""
         owed = self._grant.owed_s()
-        if owed <= 0 and self._pressure is not None and self._pressure.look():
-            return PRESSED_WAIT_S if self._pressure.waited_s() < LONGEST_S else 0.0
-        return owed
+        if owed > 0 or first or self._pressure is None or not self._pressure.look():
+            return owed
+        return PRESSED_WAIT_S if self._pressure.waited_s() < LONGEST_S else 0.0
 
     def _collect(self, subclass: str, *, paced: bool) -> None:
         collector = self._collectors[subclass]
         mark = time.thread_time()
+        first = self._plan.never(subclass)
         # Counted as run already now: one that crashes must not keep the others from their turn.
         self._plan.ran(subclass, self._clock.mono_ns())
         begun = self._runs[subclass] = self._runs.get(subclass, 0) + 1
@@ -295,15 +301,19 @@ class BackgroundLoop:
                 raise _Stopping
             if not paced:
                 self._check_cancelled()
-                self._rest(used)
-            while paced and (owed := self._must_wait_s()) > 0:
+                self._rest(used, ORDER_REST)
+            elif first:
+                self._rest(used, FIRST_REST)
+            while paced and (owed := self._must_wait_s(first=first)) > 0:
                 # A pause may take minutes: orders and resyncs are heard in it.
+                self.busy = False
                 self._listen(min(max(owed, 0.01), LONGEST_WAIT_S))
                 self._resend()
                 if self._stop.is_set():
                     raise _Stopping
                 if self._runs[subclass] != begun:
                     raise _Superseded
+            self.busy = True
             mark = time.thread_time()
 
         try:
@@ -318,6 +328,8 @@ class BackgroundLoop:
                 )
         except _Superseded:
             return
+        finally:
+            self.busy = False
         self._ledger.add(f"collect/{subclass}", rows=len(rows))
         self._plan.ran(subclass, self._clock.mono_ns())
         if self._reporter.report(proof, collector.struct, rows):

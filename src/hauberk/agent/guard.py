@@ -58,6 +58,7 @@ class Guard:
         self.integrity = open_integrity(os.environ, clock)
         self.canary = Canary(sink, clock)
         self.relieve: Callable[[], None] = process.give_back_memory
+        self.busy: Callable[[], bool] = bool
         self._memory_ns = self._relieved_ns = 0
 
     def start(self) -> None:
@@ -82,7 +83,7 @@ class Guard:
         """Every second, by the thread that polls the sensor."""
         self.look_at_memory()
         with self._lock:
-            self.cgroup.urge(self.pressure.backing_off)
+            self.cgroup.urge(self.pressure.backing_off and not self.busy())
         why = self.canary.turn(health)
         if why:
             source.distrust(why, self.canary.blind_since_ns())

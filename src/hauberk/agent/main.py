@@ -128,6 +128,7 @@ class Agent:
             integrity=self._guard.integrity,
         )
         self._guard.relieve = self._background.relieve
+        self._guard.busy = lambda: self._background.busy
         self._identity, self._leaving = identity, "stopped"
         self._upgrades = Upgrades(
             settings,

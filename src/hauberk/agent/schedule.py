@@ -53,6 +53,10 @@ class Plan:
         for subclass in subclasses:
             self._asked.pop(subclass, None)
 
+    def never(self, subclass: str) -> bool:
+        """Whether it was never collected since the start."""
+        return subclass not in self._last
+
     @property
     def windows(self) -> list[Window]:
         """When background work is allowed; empty: always."""

@@ -271,7 +271,28 @@ def pressed(loop):
     return loop._pressure
 
 
+def test_what_was_never_looked_at_is_collected_slowly_under_pressure(loop, pressed):
+    settle_some(loop)
+    assert loop.seen == ["os.kernel", "os.module"]
+
+
+def settle_some(loop):
+    while loop.turn() == 0.0:
+        assert loop.busy is False
+
+
+def looked_at(loop, clock):
+    """Everything was collected once, and is due again."""
+    settle(loop)
+    clock.advance(700)
+    loop.seen.clear()
+
+
 def test_under_pressure_regular_work_waits_and_the_ledger_says_so(loop, pressed, ledger, clock):
+    pressed.on = False
+    looked_at(loop, clock)
+    ledger.entries()
+    pressed.on = True
     assert loop.turn() > 0
     assert loop.turn() > 0
     assert loop.seen == []
@@ -283,7 +304,10 @@ def test_under_pressure_regular_work_waits_and_the_ledger_says_so(loop, pressed,
     assert loop.seen == ["os.kernel", "os.module"]
 
 
-def test_under_pressure_a_minimum_is_done(loop, pressed):
+def test_under_pressure_a_minimum_is_done(loop, pressed, clock):
+    pressed.on = False
+    looked_at(loop, clock)
+    pressed.on = True
     loop.turn()
     pressed.may, pressed.since = True, 10_000.0
     loop.turn()
@@ -293,6 +317,7 @@ def test_under_pressure_a_minimum_is_done(loop, pressed):
 
 def test_a_collection_in_the_middle_pauses_while_the_machine_is_pressed(loop, pressed, clock):
     pressed.on = False
+    looked_at(loop, clock)
     loop._asked = Pauses(clock)
     kept = Pauses.get
 
