@@ -169,7 +169,7 @@ def _follow(client: Client, run: str) -> int:
                 view = client.get(f"/runs/{run}", RunView)
                 ended = view.total - _open(view)
                 bar.update(line, total=view.total, completed=ended, states=_states(view))
-                if view.state != "running" and not _open(view):
+                if not _open(view):
                     break
                 time.sleep(_LOOK_S)
     except KeyboardInterrupt:
