@@ -34,8 +34,9 @@ from hauberk.schema.link import Desired, Task
 MAX_OWNERS = 20_000
 LONGEST_WAIT_S = 30.0
 PRESSED_WAIT_S = 2.0
-# Under pressure orders rest three times as long as they work, and first looks as long.
-ORDER_REST, FIRST_REST, LONGEST_REST_S = 3.0, 1.0, 2.0
+# Under pressure orders rest three times as long as they work, and first looks half as long.
+ORDER_REST, FIRST_REST = 3.0, 0.5
+SHORTEST_REST_S, LONGEST_REST_S = 0.1, 2.0
 _NS = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class BackgroundLoop:
         self._collected = collected
         self._pressure, self._integrity, self._zone = pressure, integrity, zone
         self.busy = False
+        self._tired_s = 0.0
         self._put_off: set[str] = set()
         self._calls = threading.Lock()
         self._running = ""
@@ -275,8 +277,13 @@ class BackgroundLoop:
 
     def _rest(self, used_s: float, factor: float) -> None:
         """What must not wait goes on under pressure, but slowly."""
-        if self._pressure is not None and self._pressure.look():
-            self._stop.wait(min(factor * used_s, LONGEST_REST_S))
+        if self._pressure is None or not self._pressure.look():
+            return
+        # Gathered: many short sleeps cost more in waking up than they give.
+        self._tired_s += factor * used_s
+        if self._tired_s >= SHORTEST_REST_S:
+            self._stop.wait(min(self._tired_s, LONGEST_REST_S))
+            self._tired_s = 0.0
 
     def _must_wait_s(self, *, first: bool) -> float:
         """Seconds for which a collection in the middle must pause."""

@@ -82,6 +82,7 @@ class Guard:
     def tick(self, source: Distrusted, health: SensorHealth) -> None:
         """Every second, by the thread that polls the sensor."""
         self.look_at_memory()
+        self.pressure.look()
         with self._lock:
             self.cgroup.urge(self.pressure.backing_off and not self.busy())
         why = self.canary.turn(health)

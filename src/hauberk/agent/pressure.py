@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pressure:
-    """Looks every two seconds at most. Used by one thread; others may read the attributes."""
+    """Looks every two seconds at most. `look` from any thread, `least` from one."""
 
     def __init__(
         self,
@@ -52,26 +53,15 @@ class Pressure:
         self.backing_off = False
         self._clock, self._proc = clock, proc
         self._throttled, self._cpus = throttled_s, cpus or os.cpu_count() or 1
+        self._looking = threading.Lock()
         self._looked_ns: int | None = None
         self._throttled_before = 0.0
         self._since_ns = self._least_ns = 0
 
     def look(self) -> bool:
         """Whether background work shall wait."""
-        now = self._clock.mono_ns()
-        if self._looked_ns is not None and now - self._looked_ns < LOOK_S * _NS:
-            return self.backing_off
-        stalls = self._stalls(now)
-        self._looked_ns = now
-        worst = max(stalls.values(), default=0.0)
-        if not self.backing_off and worst > self.limit_pct:
-            self.backing_off = True
-            self._since_ns = self._least_ns = now
-            _log.info("background work waits: pressure %s", stalls)
-        elif self.backing_off and worst <= self.limit_pct * RELEASE_SHARE:
-            self.backing_off = False
-            _log.info("background work goes on: pressure %s", stalls)
-        return self.backing_off
+        with self._looking:
+            return self._look()
 
     def waited_s(self) -> float:
         """Seconds since background work began to wait; 0 when it does not."""
@@ -89,6 +79,22 @@ class Pressure:
             return False
         self._least_ns = now
         return True
+
+    def _look(self) -> bool:
+        now = self._clock.mono_ns()
+        if self._looked_ns is not None and now - self._looked_ns < LOOK_S * _NS:
+            return self.backing_off
+        stalls = self._stalls(now)
+        self._looked_ns = now
+        worst = max(stalls.values(), default=0.0)
+        if not self.backing_off and worst > self.limit_pct:
+            self.backing_off = True
+            self._since_ns = self._least_ns = now
+            _log.info("background work waits: pressure %s", stalls)
+        elif self.backing_off and worst <= self.limit_pct * RELEASE_SHARE:
+            self.backing_off = False
+            _log.info("background work goes on: pressure %s", stalls)
+        return self.backing_off
 
     def _stalls(self, now: int) -> dict[str, float]:
         found: dict[str, float] = {}

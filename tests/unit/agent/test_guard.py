@@ -69,6 +69,7 @@ def test_a_lost_canary_opens_the_sensor_anew(guard, monkeypatch):
     assert source.told is None
     urged = []
     monkeypatch.setattr(guard.cgroup, "urge", urged.append)
+    monkeypatch.setattr(guard.pressure, "look", lambda: True)
     guard.pressure.backing_off = True
     guard.tick(source, health)
     assert urged == [True]
