@@ -59,6 +59,8 @@ def test_this_route_alone_takes_large_bodies_and_no_json(stack, client):
     assert client.post("/api/v1/enrolments", content=large, headers=BINARY).status_code == 415
     json = {"content-type": "application/json"}
     assert client.post("/api/v1/enrolments", content=large, headers=json).status_code == 413
+    huge = BINARY | {"content-length": str(256 * 2**20 + 1)}
+    assert client.post("/api/v1/packages", content=b"x", headers=huge).status_code == 413
     limit = {r.fn.__name__: r.request_max_body_size for r in app.V1 if hasattr(r, "fn")}
     assert limit["add_package"] == 256 * 2**20
 
