@@ -162,7 +162,7 @@ def test_every_other_list_has_its_rows_and_words(
     run = client.post("/api/v1/runs", json={"kind": "collect"}).json()["id"]
     for url, first, heads in [
         ("/api/v1/workloads", ["web-1", "在线", "B 级 · eBPF", "debian"], ["主机", "探针"]),
-        ("/api/v1/agents", ["在线", "web-1", HERE, "B 级 · eBPF", "0"], ["状态", "主机"]),
+        ("/api/v1/agents", ["在线", "web-1"], ["状态", "主机"]),
         (f"/api/v1/runs/{run}/tasks", ["web-1", "采集", "待领取"], ["主机", "类型", "状态"]),
         ("/api/v1/changes", [HERE, "新增", "用户"], ["时间", "类型", "子类", "资产", "变更内容"]),
         ("/api/v1/audit", [], ["#", "时间", "操作者", "动作"]),
