@@ -46,6 +46,7 @@ class Agent:
         self.leaving = False
         kit.put_slot(folder / "opt", version="1", sequence=5)
         self.boot("a")
+        self.slots.start()
 
     def boot(self, slot):
         self.slot, self.started = slot, self.clock.now

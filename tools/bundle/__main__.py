@@ -79,6 +79,7 @@ def build(options: argparse.Namespace, work: Path) -> list[str]:
     sequence = options.sequence or int(os.environ.get("SOURCE_DATE_EPOCH") or newest)
     facts = {"version": version, "sequence": sequence, "arch": arch, "components": components}
     _put(tree / "manifest.json", archive.manifest(tree, **facts))
+    _try(tree, work / "state")
     if options.tree:
         shutil.rmtree(options.tree, ignore_errors=True)
         shutil.copytree(tree, options.tree, symlinks=True)
@@ -132,6 +133,10 @@ def _fill(tree: Path, own: list[Path], version: str) -> list[dict[str, str]]:
         if path.suffix == ".so":
             natives.append(path)
     (site / "lib-dynload").mkdir(exist_ok=True)
+    # The interpreter's build settings, of which only this one is asked for: where time zones lie.
+    zones = {"TZPATH": sysconfig.get_config_var("TZPATH") or ""}
+    settings = sysconfig._get_sysconfigdata_name()  # type: ignore[attr-defined]  # noqa: SLF001
+    _put(site / f"{settings}.py", f"build_time_vars = {zones!r}\n".encode())
     components += _natives(tree, natives)
     _compile(site)
     _front_doors(tree)
@@ -139,6 +144,19 @@ def _fill(tree: Path, own: list[Path], version: str) -> list[dict[str, str]]:
     unit = (ROOT / "packaging/hauberk-agent.service").read_bytes()
     _put(tree / "share/hauberk-agent.service", unit)
     return components
+
+
+def _try(tree: Path, state: Path) -> None:
+    """The package's own self-test, on this machine."""
+    done = subprocess.run(
+        [str(tree / "bin/hauberk"), "agent", "--selftest", "--data", str(state)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise Missing(f"the package does not run: {said[0] if said else done.returncode}")
 
 
 def _version() -> str:

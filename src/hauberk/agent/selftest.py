@@ -50,7 +50,7 @@ def in_process(folder: Path, settings: AgentSettings) -> list[str]:
     try:
         done = subprocess.run(
             argv,
-            stdin=subprocess.DEVNULL,
+            input=b"",  # not /dev/null: a bare container may have no /dev
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=TIMEOUT_S,

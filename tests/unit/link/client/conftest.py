@@ -110,7 +110,7 @@ class Gateway:
 
     def __init__(self, authority, folder):
         self.routes, self.calls, self.headers = {}, [], {}
-        self.connections = 0
+        self.connections, self.asked = 0, {}
         gateway = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -124,6 +124,7 @@ class Gateway:
             def _answer(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 gateway.calls.append((self.command, self.path, body))
+                gateway.asked = dict(self.headers)
                 route = gateway.routes.get((self.command, self.path))
                 peer = self.connection.getpeercert()
                 status, answer = route(body, peer) if route else (404, b"nothing here")
