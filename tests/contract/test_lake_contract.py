@@ -18,6 +18,8 @@ from storekit import DAY_NS, NOW_NS, TABLE, rows
 
 from hauberk.errors import BadWire, LostLease, StorageFull, Unreachable
 from hauberk.schema.view import EventRow
+from hauberk.server import places
+from hauberk.server.settings import Settings
 from hauberk.store import objects, retention
 from hauberk.store.compact import compact
 from hauberk.store.lake import CHECKPOINT_EVERY, Lake, day_of
@@ -326,6 +328,29 @@ def test_wrong_credentials_and_a_missing_bucket_are_told(s3: s3kit.S3, tmp_path:
     with pytest.raises(Unreachable, match="no such bucket"):
         place.lake().append("t", TABLE, rows(), position=1)
     place.close()
+
+
+def test_an_own_authority_is_enough(
+    s3: s3kit.S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(places.CA_VARIABLE, "/no/such")
+    (tmp_path / "secret").write_text(s3kit.SECRET)
+    with s3kit.encrypted(s3, tmp_path) as (endpoint, ca):
+        settings = Settings(
+            data=str(tmp_path),
+            lake=f"s3://{s3kit.BUCKET}/tls/{tmp_path.name}",
+            s3_endpoint=endpoint,
+            s3_key_id=s3kit.KEY,
+            s3_secret_file=str(tmp_path / "secret"),
+            s3_ca=str(ca),
+        )
+        files = places.lake_files(settings)
+        assert isinstance(files, S3Files)
+        lake = Lake(files, app_id="inbox:1")
+        lake.append("t", TABLE, rows(), position=1)
+        assert lake.tables() == [("t", TABLE)]
+        assert pids(lake) == [0, 1]
+        files.close()
 
 
 def fill(path: Path) -> None:

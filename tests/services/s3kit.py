@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import atexit
 import functools
+import ipaddress
 import json
 import os
 import shutil
 import signal
 import socket
+import socketserver
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,12 +19,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import obstore
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hauberk.store.objects import Target
 
@@ -186,3 +193,79 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+@contextmanager
+def encrypted(store: S3, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The store behind TLS: its address, and the file of an authority that only this one has."""
+    ca, chain, key = _certificates(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    plain = ("127.0.0.1", int(store.endpoint.rpartition(":")[2]))
+
+    class Front(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            try:
+                outer = context.wrap_socket(self.request, server_side=True)
+            except OSError:
+                return  # who does not know the authority hangs up
+            with outer, socket.create_connection(plain) as inner:
+                back = threading.Thread(target=_pump, args=(inner, outer))
+                back.start()
+                _pump(outer, inner)
+                back.join()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Front) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_address[1]}", ca
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side is gone
+
+
+def _certificates(folder: Path) -> tuple[Path, Path, Path]:
+    now = datetime.now(UTC)
+    names = {n: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("ca", "s3")}
+    keys = {n: ec.generate_private_key(ec.SECP256R1()) for n in names}
+
+    def signed(name: str, *extensions: x509.ExtensionType) -> bytes:
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(names[name])
+            .issuer_name(names["ca"])
+            .public_key(keys[name].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+        )
+        for extension in extensions:
+            made = made.add_extension(extension, critical=False)
+        return made.sign(keys["ca"], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    files = folder / "ca.pem", folder / "s3.pem", folder / "s3.key"
+    files[0].write_bytes(signed("ca", x509.BasicConstraints(ca=True, path_length=None)))
+    server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    files[1].write_bytes(signed("s3", x509.SubjectAlternativeName([address]), server))
+    files[2].write_bytes(
+        keys["s3"].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files

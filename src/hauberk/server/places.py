@@ -47,7 +47,7 @@ def _target(settings: Settings, url: str, name: str) -> Target:
     if settings.s3_ca:
         ca = _read(settings.s3_ca, "s3_ca")
         # delta-rs and Daft take their authorities from the environment only.
-        os.environ.setdefault(CA_VARIABLE, settings.s3_ca)
+        os.environ[CA_VARIABLE] = settings.s3_ca
     secret = ""
     if settings.s3_secret_file:
         secret = _read(settings.s3_secret_file, "s3_secret_file").decode("utf-8").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql import insert
 
 from hauberk import __version__
-from hauberk.errors import Conflict
+from hauberk.errors import Conflict, Temporary
 from hauberk.ingest.feed import Feed
 from hauberk.ingest.lake import LakeConsumer
 from hauberk.ingest.live import Live
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # who has no NATS does not pay for its client
     from hauberk.store.nats_inbox import NatsInbox
     from hauberk.store.nats_link import NatsLink
 
+_log = logging.getLogger(__name__)
 _MEASURE_NS = 60 * 1_000_000_000
 _MS = 1_000_000
 
@@ -74,7 +76,9 @@ class Parts:
 
     def work(self, supervisor: Supervisor) -> None:
         """Start consumers and jobs."""
-        self.consumers.start(supervisor, every_s=self.settings.lease_s / 5)
+        # Alone it is only for show.
+        every_s = self.settings.lease_s / (2 if self.link is None else 5)
+        self.consumers.start(supervisor, every_s=every_s)
         supervisor.start("jobs", self.jobs.step, lambda: supervisor.stop.wait(1.0))
         if self.bus is not None:
             supervisor.start("bus", self._announce, lambda: supervisor.stop.wait(ANNOUNCE_S))
@@ -282,7 +286,7 @@ def _nothing_left_behind(settings: Settings, engine: Engine) -> None:
 
 
 class Measure:
-    """Sizes of the stores, measured at most once a minute."""
+    """Sizes of the stores, measured at most once a minute; without those that do not answer."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
@@ -299,6 +303,15 @@ class Measure:
             return list(self._views)
 
     def _measure(self) -> list[StoreView]:
+        found = []
+        for measure in (self._events, self._state, self._inbox, self._blobs, self._poison):
+            try:
+                found.append(measure())
+            except Temporary as error:
+                _log.warning("a store cannot be measured: %s", error)
+        return found
+
+    def _events(self) -> StoreView:
         stores, settings = self._stores, self._stores.settings
         used = retention.usage(stores.lake)
         left = used.days_left(
@@ -306,20 +319,27 @@ class Measure:
             max_bytes=int(settings.event_gib * 1024**3),
             today=day_of(stores.clock.wall_ns()),
         )
-        kept, kept_bytes = stores.poison.usage()
-        return [
-            StoreView(
-                name="events",
-                bytes=used.bytes,
-                rows=used.rows,
-                retention_days=settings.event_days,
-                days_left=left,
-            ),
-            StoreView(name="state", bytes=size(stores.engine)),
-            StoreView(name="inbox", bytes=stores.inbox.size(), rows=stores.inbox.depth()[0]),
-            StoreView(name="blobs", bytes=stores.blobs.bytes()),
-            StoreView(name="poison", bytes=kept_bytes, rows=kept),
-        ]
+        return StoreView(
+            name="events",
+            bytes=used.bytes,
+            rows=used.rows,
+            retention_days=settings.event_days,
+            days_left=left,
+        )
+
+    def _state(self) -> StoreView:
+        return StoreView(name="state", bytes=size(self._stores.engine))
+
+    def _inbox(self) -> StoreView:
+        inbox = self._stores.inbox
+        return StoreView(name="inbox", bytes=inbox.size(), rows=inbox.depth()[0])
+
+    def _blobs(self) -> StoreView:
+        return StoreView(name="blobs", bytes=self._stores.blobs.bytes())
+
+    def _poison(self) -> StoreView:
+        kept, kept_bytes = self._stores.poison.usage()
+        return StoreView(name="poison", bytes=kept_bytes, rows=kept)
 
 
 def _default_tenant(engine: Engine, clock: Clock) -> None:
