@@ -1706,6 +1706,7 @@ export interface components {
             /** @default 0 */
             lost: number;
             reasons: string[];
+            proven_s: number | null;
         };
         /** StoreView */
         StoreView: {

@@ -131,9 +131,6 @@ class Guard:
             told.append(f"own files are not checked: {self.integrity.unchecked}")
         if self.canary.failed_starts:
             told.append(self.canary.failed_starts)
-        age = self.canary.age_s()
-        if age is not None:
-            told.append(f"canary came back {age:.0f} s ago")
         return told
 
     def _memory(self) -> tuple[int, int]:

@@ -102,6 +102,7 @@ class Agent:
             self.stop,
             tick=self._guard.tick,
             notes=self._guard.notes,
+            proven_s=self._guard.canary.age_s,
         )
         found = dict(sorted(collectors().items(), key=lambda c: c[1].every_s))
         defaults = {subclass: c.every_s for subclass, c in found.items()}

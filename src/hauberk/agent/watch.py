@@ -59,6 +59,7 @@ class WatchLoop:
         *,
         tick: Callable[[Source, SensorHealth], None] | None = None,
         notes: Callable[[], list[str]] = list,
+        proven_s: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Nothing is attached before `run`.
 
@@ -70,10 +71,11 @@ class WatchLoop:
             stop: ends the loop.
             tick: called every second with the sensor and its health.
             notes: what the health says besides the sensor's own reasons.
+            proven_s: seconds since a canary came back.
         """
         self._open, self._buffer, self._path = open_source, buffer, path
         self._ledger, self._stop = ledger, stop
-        self._tick, self._notes = tick, notes
+        self._tick, self._notes, self._proven_s = tick, notes, proven_s
         self._health = SensorHealth(tier="none", reasons=["the sensor has not started yet"])
         self._asked = -HEALTH_S
         self._sent_cpu_s = ledger.cpu_s("send")
@@ -83,11 +85,9 @@ class WatchLoop:
     def health(self) -> SensorHealth:
         """As of a second ago, with the last crash of each of the agent's own threads."""
         crashes = [f"thread {name} crashed: {error}" for name, error in self.crashed.items()]
-        notes = self._notes()
-        if not crashes and not notes:
-            return self._health
-        reasons = [*crashes, *self._health.reasons, *notes]
-        return msgspec.structs.replace(self._health, reasons=reasons)
+        reasons = [*crashes, *self._health.reasons, *self._notes()]
+        proven_s = self._proven_s()
+        return msgspec.structs.replace(self._health, reasons=reasons, proven_s=proven_s)
 
     def run(self) -> None:
         """Until the agent stops; a crash closes the sensor and passes through."""

@@ -161,12 +161,14 @@ def _agent(agent: AgentView) -> Iterator[Finding]:
         state = agent.budget
         held = state.by != "pacing" and not (state.backing_off or state.shed_level)
         yield Finding(f"{part} budget", "ok" if held else "note", "; ".join(words(state)))
-    proofs = [r for r in agent.sensor.reasons if r.startswith("canary")] if agent.sensor else []
-    if good:
+    if good and agent.sensor:
+        age = agent.sensor.proven_s
         yield Finding(
             f"{part} canary",
-            "ok" if any("came back" in p for p in proofs) else "note",
-            "; ".join(proofs) or "none has come back yet: the event path is not proven",
+            "note" if age is None else "ok",
+            "none has come back yet: the event path is not proven"
+            if age is None
+            else f"came back {age:.0f} s before its last word: the event path is alive",
         )
 
 

@@ -71,13 +71,17 @@ class RotateReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SensorHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tier the kernel really gives, which sources run, and what was lost since start."""
+    """Which tier the kernel really gives, which sources run, and what was lost since start.
+
+    `proven_s`: seconds since a canary last came back through it; None: none has yet.
+    """
 
     tier: Tier
     sources: list[str] = []
     events: int = 0
     lost: int = 0
     reasons: list[str] = []
+    proven_s: float | None = None
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):

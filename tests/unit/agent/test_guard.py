@@ -84,6 +84,6 @@ def test_alarms_and_notes_of_both(guard, monkeypatch):
     lost = Alarm(kind="sensor_detached", what="x", since_ns=1)
     monkeypatch.setattr(guard.canary, "alarms", lambda: [lost])
     assert guard.alarms() == [lost]
-    monkeypatch.setattr(guard.canary, "age_s", lambda: 3.2)
     guard.integrity.unchecked = "no list"
-    assert guard.notes() == ["own files are not checked: no list", "canary came back 3 s ago"]
+    guard.canary.failed_starts = "canary could not start: x"
+    assert guard.notes() == ["own files are not checked: no list", "canary could not start: x"]

@@ -108,13 +108,15 @@ def test_the_sensor_is_looked_at_every_second_and_notes_are_told(ledger):
         ledger,
         stop,
         tick=lambda s, h: ticks.append((s, h.tier)),
-        notes=lambda: ["canary came back 3 s ago"],
+        notes=lambda: ["own files are not checked"],
+        proven_s=lambda: 3.0,
     )
     loop.turn(source)
     assert ticks == [(source, "B")]
     loop.turn(source)
     assert len(ticks) == 1
-    assert loop.health().reasons == ["canary came back 3 s ago"]
+    assert loop.health().reasons == ["own files are not checked"]
+    assert loop.health().proven_s == 3.0
 
 
 def test_it_rests_when_the_path_must(loop, ledger):

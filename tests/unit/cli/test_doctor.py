@@ -32,7 +32,7 @@ def test_names_tier_freshness_and_what_is_not_protected(hauberk, stack):
 def test_tells_budget_canary_and_alarms(hauberk, stack):
     home = stack.workload("default", "doctor-2", hostname="kept-1")
     state = BudgetState(by="cgroup1", detail="/x: cpu 110000", pressure={"cpu": 3.0})
-    health = SensorHealth(tier="B", reasons=["canary came back 7 s ago"])
+    health = SensorHealth(tier="B", proven_s=7.0)
     with write(stack.engine) as db:
         db.execute(
             update(agent)
