@@ -320,6 +320,9 @@ class Blobs(Protocol):
     def delete(self, tenant: str, digest: str) -> None:
         """Forget it; absent is fine."""
 
+    def all(self) -> Iterator[tuple[str, str]]:
+        """(tenant, digest) of every blob."""
+
 
 class EventSink(Protocol):
     """Where a sensor source puts events; called in the source's own thread."""

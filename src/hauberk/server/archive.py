@@ -24,7 +24,7 @@ from hauberk.store.files import room, sync_folder
 END = "end.json"
 MAX_SMALL = 64 * 1024 * 1024
 _COPY = 1024 * 1024
-_OPTIONS = {
+_OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 3,
     zstd.CompressionParameter.checksum_flag: 1,
 }

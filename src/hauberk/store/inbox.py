@@ -22,7 +22,7 @@ from pathlib import Path
 from hauberk.errors import Busy, Conflict, StorageFull, Unsupported
 from hauberk.ports import InboxItem
 from hauberk.store.files import make_folder
-from hauberk.store.spans import fold, seen_before
+from hauberk.store.spans import Span, fold, joined, seen_before
 
 FORMAT = 1
 KEEP_DIGESTS = 50_000
@@ -187,6 +187,20 @@ class SqliteInbox:
             return
         self._jobs.put(_Trim(upto, future))
         future.result()
+
+    def spans(self) -> list[Span]:
+        """(agent, boot, first, last) of the sequences that were taken, ever."""
+        query = (
+            "SELECT agent, boot, first, last FROM span"
+            " UNION ALL SELECT agent, boot, sequence, sequence FROM seen ORDER BY 1, 2, 3"
+        )
+        with self._reader_lock:
+            return joined(self._reader.execute(query))
+
+    def remember(self, spans: Sequence[Span]) -> None:
+        """Count sequences as taken; for a new file, before anything is appended."""
+        with self._reader_lock:
+            self._reader.executemany("INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?)", spans)
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 Key = tuple[str, str, int]
+Span = tuple[str, str, int, int]
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same spans (agent, boot, first, last), sorted already, with neighbours made one."""
+    out: list[Span] = []
+    for agent, boot, first, last in spans:
+        if out and out[-1][:2] == (agent, boot) and first <= out[-1][3] + 1:
+            out[-1] = (agent, boot, out[-1][2], max(last, out[-1][3]))
+        else:
+            out.append((agent, boot, first, last))
+    return out
 
 
 def seen_before(db: sqlite3.Connection, key: Key) -> bytes | None:

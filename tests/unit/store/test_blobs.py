@@ -43,3 +43,10 @@ def test_only_digests_are_names(tmp_path: Path, digest: str) -> None:
 def test_tenant_cannot_leave_the_root(tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         FolderBlobs(tmp_path).put("../x", io.BytesIO(b""))
+
+
+def test_all_of_every_tenant_are_told_and_nothing_half_done(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    made = {(tenant, blobs.put(tenant, io.BytesIO(tenant.encode()))) for tenant in ("a", "b")}
+    (tmp_path / "a" / ".0123.new").write_bytes(b"half")
+    assert set(blobs.all()) == made

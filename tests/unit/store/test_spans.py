@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hauberk.store.inbox import _SCHEMA
-from hauberk.store.spans import fold, seen_before
+from hauberk.store.spans import fold, joined, seen_before
 
 
 @pytest.fixture
@@ -52,3 +52,8 @@ def test_exactly_what_was_seen_is_known(sequences: list[int], folds: list[int]) 
         fold(db, 100)
         known = {n for n in range(32) if seen_before(db, ("a", "b", n)) is not None}
         assert known == set(sequences)
+
+
+def test_spans_of_both_kinds_are_joined() -> None:
+    found = joined([("a", "b", 1, 4), ("a", "b", 5, 5), ("a", "b", 7, 9), ("a", "c", 10, 11)])
+    assert found == [("a", "b", 1, 5), ("a", "b", 7, 9), ("a", "c", 10, 11)]

@@ -33,6 +33,14 @@ from hauberk.schema.link import (
 CONTENT_TYPE = "application/msgpack"
 MAX_REPLY = 4 * 1024 * 1024
 DEFAULT_TIMEOUT_S = 30.0
+# How a connection that the peer closed meanwhile shows itself at its next use.
+_CLOSED = (
+    http.client.RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 T = TypeVar("T")
 _refusal = msgspec.msgpack.Decoder(Refusal)
 _encoder = msgspec.msgpack.Encoder()
@@ -82,7 +90,7 @@ class Channel:
         reused = self._connection is not None
         try:
             return self._exchange(method, path, body, headers or {})
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+        except _CLOSED as error:
             self.close()
             if not reused or self._aborted:
                 raise Unreachable(f"{self.url} closed the connection: {error}") from error
