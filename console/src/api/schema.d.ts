@@ -1448,56 +1448,56 @@ export interface components {
             as_of_ms: number;
         };
         /** Page[AlarmView] */
-        "Page_hauberk.schema.view_fleet.AlarmView_": {
+        PageOfAlarmView: {
             items: components["schemas"]["AlarmView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[LedgerRow] */
-        "Page_hauberk.schema.view_fleet.LedgerRow_": {
+        PageOfLedgerRow: {
             items: components["schemas"]["LedgerRow"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[PackageView] */
-        "Page_hauberk.schema.view_fleet.PackageView_": {
+        PageOfPackageView: {
             items: components["schemas"]["PackageView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[RolloutAgentView] */
-        "Page_hauberk.schema.view_fleet.RolloutAgentView_": {
+        PageOfRolloutAgentView: {
             items: components["schemas"]["RolloutAgentView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[RolloutView] */
-        "Page_hauberk.schema.view_fleet.RolloutView_": {
+        PageOfRolloutView: {
             items: components["schemas"]["RolloutView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[RunTaskView] */
-        "Page_hauberk.schema.view_fleet.RunTaskView_": {
+        PageOfRunTaskView: {
             items: components["schemas"]["RunTaskView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[RunView] */
-        "Page_hauberk.schema.view_fleet.RunView_": {
+        PageOfRunView: {
             items: components["schemas"]["RunView"][];
             next: string | null;
             total: number | null;
             as_of_ms: number;
         };
         /** Page[SavedView] */
-        "Page_hauberk.schema.view_fleet.SavedView_": {
+        PageOfSavedView: {
             items: components["schemas"]["SavedView"][];
             next: string | null;
             total: number | null;
@@ -4618,7 +4618,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.AlarmView_"];
+                    "application/json": components["schemas"]["PageOfAlarmView"];
                 };
             };
             /** @description the request is wrong */
@@ -4835,7 +4835,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.LedgerRow_"];
+                    "application/json": components["schemas"]["PageOfLedgerRow"];
                 };
             };
             /** @description the request is wrong */
@@ -4945,7 +4945,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.PackageView_"];
+                    "application/json": components["schemas"]["PageOfPackageView"];
                 };
             };
             /** @description the request is wrong */
@@ -5041,7 +5041,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
         responses: {
             /** @description Document created, URL follows */
             201: {
@@ -5258,7 +5262,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.RolloutView_"];
+                    "application/json": components["schemas"]["PageOfRolloutView"];
                 };
             };
             /** @description the request is wrong */
@@ -5578,7 +5582,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.RolloutAgentView_"];
+                    "application/json": components["schemas"]["PageOfRolloutAgentView"];
                 };
             };
             /** @description the request is wrong */
@@ -6237,7 +6241,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.RunView_"];
+                    "application/json": components["schemas"]["PageOfRunView"];
                 };
             };
             /** @description the request is wrong */
@@ -6557,7 +6561,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.RunTaskView_"];
+                    "application/json": components["schemas"]["PageOfRunTaskView"];
                 };
             };
             /** @description the request is wrong */
@@ -6989,7 +6993,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_hauberk.schema.view_fleet.SavedView_"];
+                    "application/json": components["schemas"]["PageOfSavedView"];
                 };
             };
             /** @description the request is wrong */

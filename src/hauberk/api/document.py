@@ -60,6 +60,10 @@ EXPORTS = {
 }
 
 
+# Bodies that are files.
+UPLOADS = ("/api/v1/packages",)
+
+
 class JsonDocument(JsonRenderPlugin):
     """/schema/openapi.json with `finish` applied."""
 
@@ -74,11 +78,19 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
     A field with a default may be left out of a request, but is always in an answer.
     """
     text = msgspec.json.encode(document).decode()
-    text = re.sub(r"Page_hauberk\.schema\.view\.(\w+?)_\b", r"PageOf\1", text)
+    text = re.sub(r"Page_hauberk\.schema\.view\w*\.(\w+?)_\b", r"PageOf\1", text)
     done: dict[str, Any] = msgspec.json.decode(text)
     for path, item in EXPORTS.items():
         if path in done["paths"]:
             done["paths"][path]["get"]["responses"]["200"]["content"] = _exported(item)
+    for path in UPLOADS:
+        if path in done["paths"]:
+            done["paths"][path]["post"]["requestBody"] = {
+                "required": True,
+                "content": {
+                    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+                },
+            }
     for name, schema in done["components"]["schemas"].items():
         if name not in _REQUESTS and "properties" in schema:
             schema["required"] = sorted(schema["properties"])

@@ -28,10 +28,10 @@ def test_names_are_plain():
     assert "list_assets" in ids
 
 
-def test_exports_have_two_forms():
+def test_exports_have_three_forms():
     for path in document.EXPORTS:
         content = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]
-        assert set(content) == {"text/csv", "application/json"}
+        assert set(content) == {"text/csv", "application/json", document.MEDIA["xlsx"]}
 
 
 def test_every_failure_is_a_failure():
@@ -43,3 +43,9 @@ def test_every_failure_is_a_failure():
                 if status >= "400":
                     schema = answer["content"]["application/json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/Failure"}
+
+
+def test_uploads_are_bytes():
+    for path in document.UPLOADS:
+        content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]
+        assert set(content) == {"application/octet-stream"}
