@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -29,11 +30,9 @@ _REST_S = 3.0
 _FULL = ("507", "InsufficientStorage", "StorageFull", "QuotaExceeded", "No space left")
 _REFUSED = ("403 Forbidden", "401 Unauthorized", "necessary privileges", "InvalidAccessKeyId")
 _ERRORS: tuple[type[Exception], ...] = (OSError, DeltaError)
-try:
+if find_spec("obstore") is not None:  # an extra
     from obstore.exceptions import BaseError
-except ImportError:  # an extra: `Target.open` says so
-    pass
-else:
+
     _ERRORS += (BaseError,)
 _TRANSPORT = ("S3 error", "Error performing", "necessary privileges", "Object store", "HTTP error")
 
