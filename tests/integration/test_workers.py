@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import natskit
 import pytest
-from serverkit import Agent, events, snapshot
+from serverkit import Agent, events, free_port, snapshot
 from storekit import item
 from workerkit import Deployment, eventually, readyz, stream
 
@@ -110,7 +111,8 @@ def test_partitions_are_shared_and_rebalanced(deployed: Deployment) -> None:
 
 
 def test_inventory_and_events_reach_the_api_of_the_server(deployed: Deployment) -> None:
-    deployed.work(2)
+    at = f"127.0.0.1:{free_port()}"
+    deployed.work(HAUBERK_METRICS=at)
     server = deployed.servers[0]
     agent = Agent.enrolled(server, deployed.folder / "a")
     rows = [Package(manager="dpkg", name="bash", arch="amd64", version="1")]
@@ -121,6 +123,9 @@ def test_inventory_and_events_reach_the_api_of_the_server(deployed: Deployment) 
     assert eventually(lambda: len(server.api("GET", "/events?limit=50")["items"]) == 3)
     assert eventually(deployed.drained)
     assert eventually(lambda: deployed.system()["inbox_items"] == 0)
+    figures = httpx.get(f"http://{at}/metrics").text
+    assert "hauberk_ingest_lake_rows_total 3.0" in figures
+    assert 'hauberk_partition_owned{partition="3"} 1.0' in figures
 
 
 def test_poison_is_shown_and_the_rest_goes_on(deployed: Deployment) -> None:

@@ -100,11 +100,11 @@ class Deployment:
         made.start()
         return made
 
-    def work(self, count: int = 1) -> list[WorkerProcess]:
+    def work(self, count: int = 1, **more: str) -> list[WorkerProcess]:
         """More workers, on the first server's folder."""
         started = []
         for _ in range(count):
-            env = {**self.settings, "HAUBERK_DATA": str(self.servers[0].data)}
+            env = {**self.settings, "HAUBERK_DATA": str(self.servers[0].data), **more}
             made = WorkerProcess(env, self.folder / f"worker-{len(self.workers)}.log")
             made.start()
             self.workers.append(made)

@@ -23,7 +23,8 @@ server_name: {name}
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:{monitor}"
 max_payload: 9MB
-authorization {{ user: {user}, password: "{password}" }}
+authorization {{ users: [ {{ user: {user}, password: "{password}", permissions: {{
+  publish: ["hauberk.>", "$JS.API.>"], subscribe: ["hauberk.>", "_INBOX.>"] }} }} ] }}
 jetstream {{ store_dir: "{store}", max_memory_store: 16MB, max_file_store: 4GB,
   sync_interval: {sync} }}
 {cluster}

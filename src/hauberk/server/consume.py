@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hauberk.errors import HauberkError, LostLease
+from hauberk.errors import HauberkError, LostLease, Temporary
 from hauberk.ingest.lake import LakeConsumer
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.state import StateConsumer
@@ -112,16 +112,15 @@ class Consumers:
         Raises:
             StorageFull, Busy, Unreachable: what was not written comes again, from the inbox.
         """
-        try:
-            for part in self.partitions:
-                if self._leases is None:
-                    while part.state.step():
-                        pass
-                    while part.lake.step():
-                        pass
-                self._give_back(part)
-        finally:
-            self._members.leave()
+        failed: list[Temporary] = []
+        for part in self.partitions:
+            try:
+                self._finish(part)
+            except Temporary as error:
+                failed.append(error)
+        self._members.leave()
+        if failed:
+            raise failed[0]
 
     def view(self, positions: Callable[[Log], Positions]) -> list[PartitionView]:
         """Each partition: who has it, how far its consumers are behind."""
@@ -194,6 +193,14 @@ class Consumers:
         self._parts[log.name] = part
         part.start(self._supervisor)
         _log.info("partition %s is consumed here (fence %d)", log.name, fence.number)
+
+    def _finish(self, part: Partition) -> None:
+        if self._leases is None:
+            while part.state.step():
+                pass
+            while part.lake.step():
+                pass
+        self._give_back(part)
 
     def _give_back(self, part: Partition) -> None:
         if not self._end(part):

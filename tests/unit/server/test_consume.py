@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from storekit import Kit, eventually
 
-from hauberk.errors import LostLease
+from hauberk.errors import LostLease, StorageFull
 from hauberk.ingest.lake import LakeConsumer
 from hauberk.ingest.positions import Positions
 from hauberk.ingest.state import StateConsumer
@@ -153,3 +153,21 @@ def test_alone_everything_runs_without_leases(kit: Kit) -> None:
     assert alone.wrong() == ""
     alone.close()
     assert world.logs[0].flushed == 2
+
+
+def test_one_that_cannot_be_written_keeps_the_others_from_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = world.process("a"), world.process("b")
+    one.step()
+
+    def full() -> None:
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(world.logs[0], "flush", full)
+    one._supervisor.join(5)
+    with pytest.raises(StorageFull):
+        one.close()
+    assert [log.flushed for log in world.logs] == [0, 2, 2, 2, 2]
+    two.step()
+    assert names(two) == ["0", "1", "2", "3", "4"]
