@@ -71,7 +71,7 @@ def test_it_runs_where_there_is_nothing_but_busybox(root):
     assert (status, out) == (0, "this package runs here\n")
     status, out = run(root, HAUBERK, "inventory", "-o", "json")
     assert status in (0, 3)
-    found = {row["subclass"]: row for row in json.loads(out)}
+    found = {row["subclass"]: row for row in json.loads(out)["collections"]}
     assert found["runtime.process"]["rows"] > 1
     code = "import ssl, sys, sqlite3, socket; print(sys.flags.isolated, sys.prefix, *sys.path)"
     status, out = run(root, "/opt/hauberk/slots/a/bin/python", "-c", code)
@@ -130,7 +130,7 @@ class Server:
             agent=agent_id(signing.raw_public(self.key)),
             version=1,
             key_id="k1",
-            budget=Budget(background_pct=50),
+            budget=Budget(background_pct=50, pressure_pct=1000),
         )
         reply = EnrolReply(
             agent=self.desired.agent,
@@ -238,6 +238,9 @@ def test_it_upgrades_itself_and_comes_back_from_a_broken_package(
         assert "started 3 times" in told.message
         assert "status 9" in told.message
         assert "3.0.0" not in {b.version for b in server.beats}
+        end = time.monotonic() + PATIENCE_S
+        while "collection" not in server.rows and time.monotonic() < end:
+            time.sleep(0.1)
         assert "collection" in server.rows
 
         agent.send_signal(signal.SIGTERM)
