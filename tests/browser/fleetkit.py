@@ -23,6 +23,7 @@ from hauberk.schema.link import (
     PackageState,
     Resources,
     SensorHealth,
+    SlotState,
 )
 
 HOSTS = ("db-1", "web-2", "web-3", "edge-4")
@@ -78,16 +79,13 @@ def ledger(scale: float) -> list[LedgerEntry]:
     ]
 
 
-def word(host: str, wanted: str = "") -> Beat:
-    """What the agent of this machine says, before and after a package is wanted."""
+def word(host: str, wanted: str = "", state: SlotState = "current") -> Beat:
+    """What the agent of this machine says; `state` is of the package that is wanted."""
     n = HOSTS.index(host)
     now = time.time_ns()
     more: dict[str, Any] = {}
-    state = "current"
-    if wanted and host == "web-2":
-        state = "rolled_back"
     package = PackageState(
-        state=state,  # type: ignore[arg-type]
+        state=state,
         version="0.1.0",
         sequence=1,
         sha256=OLD,
@@ -159,6 +157,25 @@ def ask(server: ServerProcess, method: str, path: str, body: object = None) -> d
     return answer
 
 
+def upgrade(
+    server: ServerProcess, agents: dict[str, Agent], rollout: str, sha256: str, deadline: float
+) -> None:
+    """Two agents try the package; one of them goes back."""
+    wanted = {"db-1": "trial", "web-2": "rolled_back"}
+    while True:
+        found = ask(server, "GET", f"/rollouts/{rollout}/agents")["items"]
+        states = {one["hostname"]: one["state"] for one in found}
+        if all(states[host] == end for host, end in wanted.items()):
+            return
+        for host, state in states.items():
+            if host in wanted and state == "offered":
+                agents[host].transport.beat(word(host, sha256, "trial"))
+            elif host == "web-2" and state == "trial":
+                agents[host].transport.beat(word(host, sha256, "rolled_back"))
+        assert time.monotonic() < deadline, (states, server.log())
+        time.sleep(0.2)
+
+
 def fill(server: ServerProcess, folder: Path) -> Fleet:
     passwords = {
         name: str(ask(server, "POST", "/users", {"name": name, "role": role})["password"])
@@ -184,24 +201,14 @@ def fill(server: ServerProcess, folder: Path) -> Fleet:
         packagekit.package(version="0.2.0", sequence=2),
         "fixes the <b>clock</b>",
     )
-    wish = {"sha256": made["sha256"], "canary": 1, "soak_s": 5, "max_failed_pct": 40}
+    wish = {"sha256": made["sha256"], "canary": 2, "soak_s": 5, "max_failed_pct": 60}
     rollout = ask(server, "POST", "/rollouts", wish)
-    deadline = time.monotonic() + 30
-    while True:
-        for host, agent in agents.items():
-            agent.transport.beat(word(host, made["sha256"]))
-        states = ask(server, "GET", f"/rollouts/{rollout['id']}")["states"]
-        if states.get("rolled_back"):
-            break
-        # The canary may be the one that takes it well.
-        if states.get("offered") and time.monotonic() > deadline - 25:
-            break
-        assert time.monotonic() < deadline, (states, server.log())
-        time.sleep(0.3)
+    deadline = time.monotonic() + 60
+    upgrade(server, agents, rollout["id"], made["sha256"], deadline)
     run = ask(server, "POST", "/runs", {"kind": "collect", "subclasses": [], "filter": ""})
-    agents["db-1"].transport.beat(word("db-1", made["sha256"]))
+    agents["db-1"].transport.beat(word("db-1", made["sha256"], "trial"))
     while not ask(server, "GET", "/events?table=blind_time")["items"]:
-        assert time.monotonic() < deadline + 30, server.log()
+        assert time.monotonic() < deadline, server.log()
         time.sleep(0.1)
     site = Site(server, agents["db-1"], passwords["eve"])
     return Fleet(site, agents, passwords, made["sha256"], rollout["id"], run["id"])

@@ -32,7 +32,7 @@ function List({ keys }: { keys: Hotkey[] }) {
   return (
     <dl className="keys">
       {keys.map((hotkey) => (
-        <div key={hotkey.key}>
+        <div key={`${hotkey.control ? "Ctrl " : ""}${hotkey.key}`}>
           <dt>
             {hotkey.control && (
               <>
@@ -49,5 +49,5 @@ function List({ keys }: { keys: Hotkey[] }) {
 }
 
 function unique(keys: Hotkey[]): Hotkey[] {
-  return [...new Map(keys.map((hotkey) => [hotkey.key, hotkey])).values()];
+  return [...new Map(keys.map((hotkey) => [hotkey.control ? `Ctrl ${hotkey.key}` : hotkey.key, hotkey])).values()];
 }

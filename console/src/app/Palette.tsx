@@ -46,10 +46,10 @@ export default function Palette({ onClose, actions }: Props) {
   const known = useEntries(onClose, actions);
   const machines = useMachines(query, onClose);
   const shown: Ranked<Entry>[] = useMemo(() => {
-    const named = rank(query, known, LIMIT);
-    const hosts = machines.entries.map((item) => ({ item, marks: rank(query, [item], 1)[0]?.marks ?? [] }));
-    // An exact name comes first, then machines, then what fits loosely.
-    return query.trim() ? [...named.slice(0, 6), ...hosts, ...named.slice(6)] : named;
+    const all = rank(query, [...known, ...machines.entries], LIMIT);
+    // What the server found by something that is not shown (another address) fits as well.
+    const others = machines.entries.filter((entry) => !all.some(({ item }) => item === entry));
+    return [...all, ...(all.length < LIMIT ? others.map((item) => ({ item, marks: [] })) : [])];
   }, [query, known, machines.entries]);
   const at = Math.min(active, Math.max(0, shown.length - 1));
 
@@ -224,7 +224,9 @@ function useMachines(query: string, onClose: () => void): { entries: Entry[]; as
             id: one.id,
             kind: "workload",
             title: display(one.hostname),
+            also: one.facts.addresses,
             note: display(one.facts.addresses[0] ?? one.site),
+            weight: 3,
             run: () => {
               onClose();
               void navigate(`/workloads/${one.id}`);

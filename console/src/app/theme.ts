@@ -127,7 +127,7 @@ export function themeConfig(dark: boolean, language: Language): ThemeConfig {
         titleFontSize: 13,
       },
       Segmented: { itemSelectedColor: p.text, itemColor: p.text2 },
-      Button: { primaryShadow: "none", defaultShadow: "none", dangerShadow: "none", dangerColor: dark ? "#1c0c0c" : "#ffffff" },
+      Button: { defaultHoverColor: p.primary, defaultHoverBorderColor: p.primary, defaultActiveColor: p.primary, primaryShadow: "none", defaultShadow: "none", dangerShadow: "none", dangerColor: dark ? "#1c0c0c" : "#ffffff" },
       Drawer: { paddingLG: 18 },
       Form: { itemMarginBottom: 16, verticalLabelPadding: "0 0 4px" },
     },

@@ -8,14 +8,18 @@ export interface Hit {
 
 const WORD_START = /[\s\-_./·()]/;
 
+/** Fewer letters than this are in order by chance in any long title. */
+const LOOSE = 3;
+
 /** One word in one text: a whole, a beginning, a word's beginning, inside, or its letters in order. */
-function one(word: string, text: string): Hit | null {
+function one(word: string, text: string, loose: boolean): Hit | null {
   const at = text.indexOf(word);
   if (at === 0) return { score: text.length === word.length ? 100 : 80, marks: [[0, word.length]] };
   for (let from = at; from > 0; from = text.indexOf(word, from + 1)) {
     if (WORD_START.test(text[from - 1] ?? "")) return { score: 60, marks: [[from, from + word.length]] };
   }
   if (at > 0) return { score: 40, marks: [[at, at + word.length]] };
+  if (!loose || word.length < LOOSE) return null;
   const marks: [number, number][] = [];
   let from = 0;
   for (const char of word) {
@@ -33,14 +37,14 @@ function one(word: string, text: string): Hit | null {
 }
 
 /** Every word of `query` must fit; marks are of the text as it is written. */
-export function fits(query: string, text: string): Hit | null {
+export function fits(query: string, text: string, loose = true): Hit | null {
   const words = query.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const low = text.toLowerCase();
   if (low.length !== text.length) return null;
   let score = 0;
   const marks: [number, number][] = [];
   for (const word of words) {
-    const hit = one(word, low);
+    const hit = one(word, low, loose);
     if (!hit) return null;
     score += hit.score;
     marks.push(...hit.marks);
@@ -68,7 +72,7 @@ export function rank<T extends Titled>(query: string, items: readonly T[], limit
   for (const item of items) {
     const own = fits(query, item.title);
     // Words may be spread over a title and its other names: "web nginx".
-    const others = [...(item.also ?? []), [item.title, ...(item.also ?? [])].join(" ")].map((name) => fits(query, name)?.score ?? -1);
+    const others = [...(item.also ?? []), [item.title, ...(item.also ?? [])].join(" ")].map((name) => fits(query, name, false)?.score ?? -1);
     const best = Math.max(own?.score ?? -1, ...others.map((score) => (score < 0 ? -1 : Math.max(0.5, score - 5))));
     if (best >= 0) found.push({ item, score: best + (item.weight ?? 0), marks: own?.marks ?? [] });
   }

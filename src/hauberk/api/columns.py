@@ -109,10 +109,12 @@ def agents() -> list[Column]:
     return [
         Column("state", WORDS["field.state"], lambda row, r: r.word(f"agent.{row.state}")),
         _text("hostname"),
+        Column("alarms", WORDS["alarm.title"], lambda row, _: row.alarms),
         _moment("last_beat_ms", "agents.lastBeat", absent="age.never"),
         Column("tier", WORDS["field.tier"], _tier),
         Column("lost", WORDS["workload.eventsLost"], _lost),
         _text("version"),
+        Column("package_state", WORDS["field.package_state"], _slot),
         Column("memory", WORDS["agents.memory"], _private),
         Column("desired", WORDS["agents.desired"], _desired),
         _moment(
@@ -249,6 +251,11 @@ def _resources(row: WorkloadView, reader: Reader) -> Cell:
 
 def _lost(row: AgentView, reader: Reader) -> Cell:
     return row.sensor.lost if row.sensor else reader.word("value.unknown")
+
+
+def _slot(row: AgentView, reader: Reader) -> Cell:
+    known = row.package
+    return reader.word(f"slot.{known.state}.short" if known else "tier.unknown")
 
 
 def _private(row: AgentView, reader: Reader) -> Cell:

@@ -69,10 +69,10 @@ function Board({ data, asOf }: { data: Data; asOf: number }) {
         <Panel title={t("alarm.overview")} asOf={asOf} extra={<Link to="/agents?tab=alarms">{t("tray.all")}</Link>}>
           <AlarmItems filter="open = true" none={t(data.workloads ? "alarm.noneOpen" : "overview.noAgents")} />
         </Panel>
-        <Panel title={t("overview.roles")} asOf={asOf} extra={<Link to="/workloads">{t("nav.workloads")}</Link>}>
-          <Roles roles={data.roles} looked={counted.length > 0} />
-        </Panel>
       </div>
+      <Panel title={t("overview.roles")} asOf={asOf} extra={<Link to="/workloads">{t("nav.workloads")}</Link>}>
+        <Roles roles={data.roles} looked={counted.length > 0} />
+      </Panel>
     </>
   );
 }
