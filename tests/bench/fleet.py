@@ -61,15 +61,20 @@ BOOT = "boot-1"
 TABLE = "process_activity"
 
 
-def enrol(folder: Path, spools: Path, count: int, url: str) -> list[str]:
-    """Identities of `count` agents below `spools`, known to the stores of `folder`; agent ids."""
+def enrol(folder: Path, spools: Path, count: int, url: str) -> None:
+    """Enrol agents into the embedded stores of `folder`, where no server runs yet."""
     clock = SystemClock()
     (folder / "server").mkdir(parents=True, mode=0o700)
     engine = open_database(sqlite_url(folder / "server/state.db"))
-    agents = Agents(engine, Keys(folder / "server/keys", now_ns=clock.wall_ns()), clock)
-    names: list[str] = []
+    keys = Keys(folder / "server/keys", now_ns=clock.wall_ns())
+    invite_all(Agents(engine, keys, clock), spools, count, url)
+    engine.dispose()
+
+
+def invite_all(agents: Agents, spools: Path, count: int, url: str) -> None:
+    """Identities of `count` agents below `spools`, each with a key of its own."""
     for start in range(0, count, 500):
-        with write(engine):
+        with write(agents.engine):
             for number in range(start, min(start + 500, count)):
                 key = identities.new_key()
                 _, token, _ = agents.invite("default", url=url, created_by="bench")
@@ -78,9 +83,6 @@ def enrol(folder: Path, spools: Path, count: int, url: str) -> list[str]:
                     EnrolRequest(token=token, csr=identities.csr(key), facts=facts, version="sim")
                 )
                 identities.save(spools / f"{number:05d}/identity", url, key, reply)
-                names.append(reply.agent)
-    engine.dispose()
-    return names
 
 
 @dataclass
@@ -297,13 +299,13 @@ def measure(given: argparse.Namespace) -> dict[str, object]:
             time.sleep(given.restart_after)
             back_s = restart(server, given.agents, given.seconds)
             print(f"all agents are back {back_s:.1f} s after the server", flush=True)
-        for point in watch(server, until, max(given.seconds / 20, 5)):
+        for point in watch(server, until - 5, max(given.seconds / 20, 5)):
             curve.append(point)
             print(json.dumps(point), flush=True)
+        online = server.api("GET", "/agents?limit=1&filter=state=online")
         results = [out.get(timeout=300) for _ in jobs]
         for job in jobs:
             job.join()
-        online = server.api("GET", "/agents?limit=1&filter=state=online")
         depth = -1
         for _ in range(120):
             system = server.api("GET", "/system")
