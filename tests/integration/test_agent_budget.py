@@ -49,6 +49,7 @@ own.urge(True)
 if sys.argv[2] == "hang":
     time.sleep(60)
 children = []
+began = time.monotonic()
 for _ in range(4):
     pid = os.fork()
     if not pid:
@@ -57,7 +58,6 @@ for _ in range(4):
             pass
         os._exit(0)
     children.append(pid)
-began = time.monotonic()
 for pid in children:
     os.waitpid(pid, 0)
 used = os.times()
@@ -135,7 +135,7 @@ def test_the_kernel_holds_the_bounds_and_the_group_goes_at_the_end(tmp_path: Pat
     # Four busy processes: without the bound they had taken all cores.
     assert used / wall < 1.25
     assert "cpu.cfs_quota_us 110000" in detail or "cpu.max 110000 100000" in detail
-    if used / wall > 1.0:  # on a machine with other work it may never come near its bound
+    if used / wall > 1.12:  # more than the quota allows over whole periods
         assert throttled > 0
     assert not [g for g in groups if Path(g).exists()]
 
