@@ -43,9 +43,11 @@ def servers_of(text: str) -> list[str]:
             url = urlsplit(part)
             port = url.port or 4222
         except ValueError as error:
-            raise BadInput(f"{part!r} is no URL: {error}", source="inbox") from error
+            raise BadInput(f"{_shown(part)} is no URL: {error}", source="inbox") from error
         if url.scheme not in ("nats", "tls") or not url.hostname or url.path or url.query:
-            raise BadInput(f"{part!r}: write nats://HOST:PORT or tls://HOST:PORT", source="inbox")
+            raise BadInput(
+                f"{_shown(part)}: write nats://HOST:PORT or tls://HOST:PORT", source="inbox"
+            )
         own, at, _ = url.netloc.rpartition("@")
         login = own if at else login
         host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
@@ -273,6 +275,11 @@ class NatsLink:
                     return answers
         finally:
             await sub.unsubscribe()
+
+
+def _shown(part: str) -> str:
+    """Without a login: messages go to logs."""
+    return repr(part.rpartition("@")[2])
 
 
 def _context(ca: str) -> ssl.SSLContext:

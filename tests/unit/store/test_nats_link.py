@@ -27,6 +27,13 @@ def test_what_is_no_server_is_told(text: str) -> None:
         servers_of(text)
 
 
+def test_messages_hold_no_password() -> None:
+    for text in ("http://u:geheim@one", "nats://u:geheim@one:x"):
+        with pytest.raises(BadInput) as caught:
+            servers_of(text)
+        assert "geheim" not in str(caught.value)
+
+
 def test_files_are_looked_at_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no\.creds"):
         NatsLink(["nats://127.0.0.1:1"], name="x", credentials=str(tmp_path / "no.creds"))
