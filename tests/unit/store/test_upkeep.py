@@ -10,7 +10,7 @@ from hauberk.store.jobs import Jobs
 from hauberk.store.lake import Lake
 from hauberk.store.lake_files import FolderFiles
 from hauberk.store.tables import asset, asset_change, job, session, task
-from hauberk.store.upkeep import Keep, expired, jobs
+from hauberk.store.upkeep import Keep, expired, fleet_jobs, jobs
 
 
 def test_every_job_runs(kit: Kit, tmp_path: Path) -> None:
@@ -82,3 +82,10 @@ def test_old_tasks_go(kit: Kit) -> None:
     assert expired(kit.engine, NOW_NS, Keep()) == 1
     with read(kit.engine) as db:
         assert db.execute(select(task.c.id)).scalars().all() == ["new"]
+
+
+def test_the_jobs_that_watch_over_agents(kit: Kit) -> None:
+    found = {job.kind: job for job in fleet_jobs(kit.engine, kit.clock, lambda _t, _n: None)}
+    assert set(found) == {"rollout", "alarms"}
+    assert found["rollout"].run() == "0 rollouts under way"
+    assert "more to beat" in found["alarms"].run()
