@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from pathlib import Path
 
 import hauberk
 from hauberk.agent import cgroup, process
@@ -17,6 +18,7 @@ from hauberk.link.client.identity import Ids
 
 STOP_S = 15.0
 KILL_S = 5.0
+DATA = Path("/var/lib/hauberk")  # ours alone: removed when nothing is left in it
 LEAVING = "leaving"
 LAUNCHER = "launcher.pid"
 _FOLDERS = ("identity", "spool", "refused", "package")
@@ -82,8 +84,12 @@ def uninstall(settings: AgentSettings) -> list[str]:
         if place.exists():
             place.unlink()
             removed.append(name)
-    if settings.path.is_dir() and not any(settings.path.iterdir()):
-        settings.path.rmdir()
+    folders = [settings.path]
+    if settings.path.parent == DATA:
+        folders.append(DATA)
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
     return removed
 
 

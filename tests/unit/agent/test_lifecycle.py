@@ -80,3 +80,31 @@ def test_uninstall_stops_the_agent_first(settings):
         child.wait()
         child.stdout.close()
     assert not settings.path.exists()
+
+
+def test_the_agents_last_word_tells_of_the_uninstallation(settings):
+    settings.path.mkdir()
+    assert lifecycle.goodbye(settings, "stopped") == "stopped"
+    (settings.path / lifecycle.LEAVING).touch()
+    assert lifecycle.goodbye(settings, "stopped") == "uninstall"
+
+
+def test_the_products_own_data_folder_goes_when_it_is_empty(settings, monkeypatch):
+    monkeypatch.setattr(lifecycle, "DATA", settings.path.parent)
+    settings.path.mkdir()
+    other = settings.path.parent / "server"
+    other.mkdir()
+    lifecycle.uninstall(settings)
+    assert other.exists()
+    settings.path.mkdir()
+    other.rmdir()
+    for left in settings.path.parent.iterdir():
+        if left != settings.path:
+            left.unlink() if left.is_file() else left.rmdir()
+    lifecycle.uninstall(settings)
+    assert not settings.path.parent.exists()
+
+
+def test_stop_ends_the_launcher_before_the_agent(settings):
+    settings.path.mkdir()
+    assert lifecycle.stop(settings)
