@@ -26,6 +26,7 @@ def rows_shown(page: Page) -> list[str]:
 
 
 def palette(page: Page, text: str) -> None:
+    expect(page.get_by_test_id("palette")).to_be_visible()
     page.keyboard.press("Control+k")
     box = page.get_by_role("combobox", name="Page, subclass, saved view, host or action")
     expect(box).to_be_focused()

@@ -50,7 +50,7 @@ export function Packages() {
           {
             id: "act",
             title: t("field.actions"),
-            width: 190,
+            width: 204,
             render: (row: PackageView) => (
               <span className="row-actions">
                 <StartButton sha256={row.sha256} small />

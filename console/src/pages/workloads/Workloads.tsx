@@ -52,13 +52,13 @@ export default function Workloads() {
     { id: "hostname", title: t("field.hostname"), width: 150, sortable: true, render: (row) => <b><Text value={row.hostname} /></b> },
     { id: "agent", title: t("field.agent"), width: 110, render: (row) => { const agent = currentAgent(row.agents ?? []); return agent ? <AgentState state={agent.state} /> : "–"; } },
     { id: "tier", title: t("field.tier"), width: 110, render: (row) => <TierTag tier={currentAgent(row.agents ?? [])?.sensor?.tier} /> },
-    { id: "os", title: t("field.os"), width: 120, render: (row) => <Text value={`${row.facts.os} ${row.facts.os_version}`.trim() || "–"} /> },
+    { id: "os", title: t("field.os"), width: 136, render: (row) => <Text value={`${row.facts.os} ${row.facts.os_version}`.trim() || "–"} /> },
     { id: "kernel", title: t("field.kernel"), width: 140, render: (row) => <Text value={row.facts.kernel || "–"} /> },
-    { id: "kind", title: t("field.machine"), width: 100, render: (row) => t(`machine.${row.facts.kind}`) },
+    { id: "kind", title: t("field.machine"), width: 120, render: (row) => t(`machine.${row.facts.kind}`) },
     {
       id: "roles",
       title: t("workload.roles"),
-      width: 260,
+      width: 190,
       render: (row) => (
         <span className="chips">
           {(row.roles ?? []).map((role) => (
