@@ -68,6 +68,7 @@ class S3:
         master, master_rpc, volume, volume_rpc, filer, filer_rpc, s3, s3_rpc = self._ports
         weed = Path(sys.executable).with_name("weed")
         command = [
+            *("setpriv", "--pdeathsig", "KILL"),  # tests that are killed leave no server
             str(weed if weed.exists() else shutil.which("weed")),
             "server",
             f"-dir={self.folder}",
