@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 from backports import zstd
@@ -41,10 +41,17 @@ class End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 FORMAT = 1
 
 
+class Sink(Protocol):
+    """Where an archive goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """All of `data`."""
+
+
 class Writer:
     """Writes a new archive. Use `create`."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
         self._sha256: dict[str, str] = {}
         self.bytes = 0

@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from hauberk import signing
@@ -25,24 +24,14 @@ from hauberk.schema.link import (
     RotateReply,
     RotateRequest,
 )
-from hauberk.store import alarms, audit, desired, ledger, tasks
-from hauberk.store.agents_words import (
-    MAX_TEXT,
-    MAX_WORD,
-    budget_of,
-    check,
-    facts_of,
-    json_of,
-    package_of,
-    sensor_of,
-)
+from hauberk.store import alarms, audit, beats, desired, ledger, tasks
+from hauberk.store.agents_words import MAX_TEXT, check, facts_of, json_of
 from hauberk.store.database import after_commit, read, write
 from hauberk.store.keys import AGENT_DAYS, Keys, agent_key_of
-from hauberk.store.tables import agent, agent_instance, enrolment, workload
+from hauberk.store.tables import agent, enrolment, workload
 
 # A new certificate is asked for when a third of its life is left.
 _ROTATE_NS = AGENT_DAYS * 86_400 * 1_000_000_000 // 3
-MAX_INSTANCES = 1000
 
 
 def secret_hash(secret: bytes) -> str:
@@ -245,23 +234,10 @@ class Agents:
         check(beat)
         now = self.clock.wall_ns()
         with write(self.engine) as db:
-            row = (
-                db.execute(
-                    select(agent, workload.c.resync)
-                    .join(
-                        workload,
-                        (workload.c.tenant == agent.c.tenant) & (workload.c.id == agent.c.workload),
-                    )
-                    .where(agent.c.id == peer.agent)
-                )
-                .mappings()
-                .one()
-            )
+            row = beats.hear(db, peer.agent, now_ns=now)
             if row["state"] == "revoked":
                 raise Forbidden("this agent was revoked: enrol it anew")
-            cloned = row["state"] == "cloned" or _is_clone(
-                db, peer.agent, row["instance"], beat.instance, now
-            )
+            cloned = row["state"] == "cloned" or beats.is_clone(db, row, beat.instance, now)
             if cloned:
                 db.execute(update(agent).where(agent.c.id == peer.agent).values(state="cloned"))
                 audit.add(
@@ -274,10 +250,13 @@ class Agents:
                     detail={"workload": peer.workload, "outcome": "refused"},
                 )
             else:
-                self._record(db, peer, beat, now)
+                beats.record(db, peer, beat, now)
+                ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger, now_ns=now)
                 self._alarms(db, peer, row, beat, now)
-                orders = tasks.pending(db, peer.agent, now_ns=now)
-                document = desired.for_agent(db, self.keys, peer, beat.desired_version)
+                orders = tasks.pending(db, peer.agent, now_ns=now) if row["ordered"] else []
+                document = None
+                if row["desired_version"] != beat.desired_version:
+                    document = desired.for_agent(db, self.keys, peer, beat.desired_version)
         if cloned:
             after_commit(
                 self.engine, lambda: self.on_change(peer.tenant, peer.workload, peer.agent)
@@ -291,32 +270,6 @@ class Agents:
             rotate=rotate,
             server_ns=now,
         )
-
-    def _record(self, db: Connection, peer: Peer, beat: Beat, now: int) -> None:
-        facts = facts_of(beat.facts)
-        db.execute(
-            update(agent)
-            .where(agent.c.id == peer.agent)
-            .values(
-                version=beat.version[:MAX_TEXT],
-                last_beat_ns=now,
-                skew_ns=beat.wall_ns - now,
-                instance=beat.instance,
-                boot=beat.boot[:MAX_TEXT],
-                sensor=json_of(sensor_of(beat.sensor)),
-                resources=json_of(beat.resources),
-                acknowledged_version=beat.desired_version,
-                package_state=json_of(package_of(beat.package)),
-                budget_state=json_of(budget_of(beat.budget)),
-                goodbye=beat.goodbye[:MAX_WORD],
-            )
-        )
-        db.execute(
-            update(workload)
-            .where(workload.c.tenant == peer.tenant, workload.c.id == peer.workload)
-            .values(hostname=facts.hostname, facts=json_of(facts), last_seen_ns=now, resync=False)
-        )
-        ledger.record(db, peer.tenant, peer.workload, peer.agent, beat.ledger, now_ns=now)
 
     def _alarms(self, db: Connection, peer: Peer, row: RowMapping, beat: Beat, now: int) -> None:
         """`row` is of before this beat."""
@@ -367,38 +320,3 @@ def _redeem(db: Connection, secret: bytes, name: str, now: int) -> tuple[str, st
         update(enrolment).where(enrolment.c.id == row["id"]).values(used_ns=now, used_by=name)
     )
     return str(row["tenant"]), str(row["id"])
-
-
-def _is_clone(db: Connection, name: str, current: str, instance: str, now: int) -> bool:
-    """An instance that another one had replaced cannot come back: instances are random."""
-    if current and instance != current:
-        known = db.execute(
-            select(agent_instance.c.instance).where(
-                agent_instance.c.agent == name, agent_instance.c.instance == instance
-            )
-        ).first()
-        if known is not None:
-            return True
-    seen = upsert(agent_instance).values(agent=name, instance=instance, first_ns=now, last_ns=now)
-    db.execute(
-        seen.on_conflict_do_update(index_elements=["agent", "instance"], set_={"last_ns": now})
-    )
-    if instance != current:
-        newest = (
-            select(agent_instance.c.instance)
-            .where(agent_instance.c.agent == name)
-            .order_by(agent_instance.c.last_ns.desc())
-            .limit(MAX_INSTANCES)
-        )
-        db.execute(
-            delete(agent_instance).where(
-                agent_instance.c.agent == name, agent_instance.c.instance.not_in(newest)
-            )
-        )
-    return False
-
-
-def forget_instances(db: Connection, *, before_ns: int) -> int:
-    """Drop instances not heard of since; the number of rows."""
-    old = delete(agent_instance).where(agent_instance.c.last_ns < before_ns)
-    return db.execute(old).rowcount

@@ -22,6 +22,11 @@ _FIELDS = (
     "shed",
 )
 
+_insert = insert(ledger)
+_RECORD = _insert.on_conflict_do_update(
+    index_elements=ledger.primary_key, set_={name: _insert.excluded[name] for name in _FIELDS[2:]}
+)
+
 
 def record(
     connection: Connection,
@@ -47,11 +52,7 @@ def record(
         }
         for entry in entries
     ]
-    statement = insert(ledger)
-    replaced = {name: statement.excluded[name] for name in _FIELDS[2:]}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=ledger.primary_key, set_=replaced), rows
-    )
+    connection.execute(_RECORD, rows)
 
 
 def totals(

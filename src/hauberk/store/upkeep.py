@@ -10,8 +10,8 @@ from sqlalchemy import Engine, delete
 from hauberk.ports import Clock
 from hauberk.schema.view import Notice
 from hauberk.store import ledger, ledger_fleet, retention, tasks
-from hauberk.store.agents import forget_instances
 from hauberk.store.alarms import Silence
+from hauberk.store.beats import forget_instances
 from hauberk.store.compact import compact
 from hauberk.store.database import write
 from hauberk.store.jobs import Job

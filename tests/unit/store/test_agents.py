@@ -12,8 +12,8 @@ from hauberk.link.client.identity import csr
 from hauberk.link.gateway.identity import Cloned
 from hauberk.link.token import EnrolToken, parse
 from hauberk.schema.link import EnrolRequest, LedgerEntry, RotateRequest, SensorHealth
-from hauberk.store import agents, ledger
-from hauberk.store.agents import forget_instances
+from hauberk.store import beats, ledger
+from hauberk.store.beats import forget_instances
 from hauberk.store.database import read, write
 from hauberk.store.desired import request_resync
 from hauberk.store.tables import agent, agent_instance, audit, workload
@@ -183,7 +183,7 @@ def test_a_revoked_agent_gets_no_orders_while_a_cache_knows_it(kit: Kit) -> None
 
 
 def test_instances_are_bounded(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents, "MAX_INSTANCES", 3)
+    monkeypatch.setattr(beats, "MAX_INSTANCES", 3)
     peer = kit.peer()
     for n in range(6):
         kit.clock.forward(1)
