@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from cyclopts import App
 
-from hauberk.cli import _data, _output
+from hauberk.cli import _data, _output, keys
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, size, title, when
 from hauberk.cli.budget import words
@@ -40,7 +40,7 @@ def doctor(*, output: Output = "table", data: Path | None = None) -> int:
         3 when something is wrong that a person must mend, else 0.
     """
     folder = _data.data_dir(data)
-    findings = [*_machine(), *_processes(folder), *_server(folder)]
+    findings = [*_machine(), *_processes(folder), *_keys(folder), *_server(folder)]
     rows = [{"verdict": f.verdict, "part": f.part, "says": f.says} for f in findings]
     heads = [("verdict", ""), ("part", "PART"), ("says", "SAYS")]
     _output.rows_out(rows, heads, output, raw=findings)
@@ -78,6 +78,24 @@ def _processes(folder: Path) -> Iterator[Finding]:
             yield Finding(role, "ok", f"process {pid}, log {_data.log_file(folder, role)}")
         else:
             yield Finding(role, "note", f"not running from {folder}: `hauberk up` starts it")
+
+
+def _keys(folder: Path) -> Iterator[Finding]:
+    place = folder / "server/keys"
+    try:
+        found = keys.kept(place) if place.exists() else []
+    except OSError as error:
+        yield Finding("keys", "note", f"could not look at {place}: {error.strerror}; run with sudo")
+        return
+    plain = [name for name, how in found if how.startswith("plain")]
+    if plain:
+        says = (
+            f"{', '.join(plain)} lie plain (0600) in {place}: `hauberk keys new FILE` and "
+            "wrap_key_file wrap them, so that a copied disk or backup gives nothing away"
+        )
+        yield Finding("keys", "note", says)
+    elif found:
+        yield Finding("keys", "ok", f"{len(found)} private keys, each {found[0][1]}")
 
 
 def _server(folder: Path) -> Iterator[Finding]:

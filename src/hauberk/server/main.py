@@ -43,6 +43,7 @@ from hauberk.store.files import make_folder, write_atomic
 from hauberk.store.jobs import Job
 from hauberk.store.keys import Keys
 from hauberk.store.packages import Packages
+from hauberk.store.wrap import load as load_wrap
 
 RENEW_S = 3600.0
 STOP_S = 20.0
@@ -70,7 +71,8 @@ class Server:
         self._console_at = address_of(settings.listen, "listen")
         self._gateway_at = address_of(settings.gateway, "gateway")
         self._sockets = listen.bind_all(("listen", self._console_at), ("gateway", self._gateway_at))
-        self.keys = Keys(settings.folder / "keys", now_ns=self.started_ns)
+        wrap = load_wrap(Path(settings.wrap_key_file)) if settings.wrap_key_file else None
+        self.keys = Keys(settings.keys_folder, now_ns=self.started_ns, wrap=wrap)
         self.tls = Tls(settings, self.keys, self.clock)
         self.stays_root = privileges.drop(settings.user, settings.folder)
         if self.stays_root:

@@ -14,6 +14,7 @@ from hauberk.errors import BadInput
 
 PREFIX = "HAUBERK_"
 CONFIG_VARIABLE = "HAUBERK_CONFIG"
+WRAP_CREDENTIAL = "hauberk-wrap-key"
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9_.=/-]*))?")
 DEFAULT_CONFIG = Path("/etc/hauberk/hauberk.toml")
 
@@ -29,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         names: more names for the server's certificate.
         tls_cert: own certificate chain (PEM) of console and API; agents keep to Hauberk's CA.
         tls_key: its key.
+        wrap_key_file: file with 64 hex digits that wrap the server's key files; empty: the systemd
+            credential "hauberk-wrap-key" if there is one, else they are plain.
         database: SQLAlchemy URL of the state; empty: SQLite below the data folder.
         user: user to run as when started as root.
         event_days: days that events are kept.
@@ -66,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     names: list[str] = []
     tls_cert: str = ""
     tls_key: str = ""
+    wrap_key_file: str = ""
     database: str = ""
     user: str = "hauberk"
     event_days: int = 30
@@ -98,6 +102,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def folder(self) -> Path:
         """Everything of the server."""
         return Path(self.data) / "server"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Private keys and certificates."""
+        return self.folder / "keys"
 
     @property
     def run_folder(self) -> Path:
@@ -148,6 +157,10 @@ def load(
             _check({name: values[name]}, PREFIX + name.upper())
     given = {k: str(v) if isinstance(v, Path) else v for k, v in (options or {}).items()}
     values.update({k: v for k, v in given.items() if v is not None})
+    if "wrap_key_file" not in values and (credentials := env.get("CREDENTIALS_DIRECTORY")):
+        file = Path(credentials) / WRAP_CREDENTIAL
+        if file.exists():
+            values["wrap_key_file"] = str(file)
     settings = _check(values, "options")
     _fits(settings)
     return settings

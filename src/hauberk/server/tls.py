@@ -27,32 +27,30 @@ class Tls:
         self._settings, self._keys, self._clock = settings, keys, clock
         keys.server_certificate(certificate_names(settings), now_ns=clock.wall_ns())
         self.own = bool(settings.tls_cert)
-        certificate, key = self._console_files()
-        try:
-            self.console = server_context(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise BadInput(
-                f"certificate and key cannot be used ({error})", source=str(certificate)
-            ) from error
-        self.gateway = server_context(*keys.server_files, client_ca=keys.ca_file)
+        with keys.server_pair() as pair:
+            files = (Path(settings.tls_cert), Path(settings.tls_key)) if self.own else pair
+            try:
+                self.console = server_context(*files)
+            except (OSError, ssl.SSLError) as error:
+                raise BadInput(
+                    f"certificate and key cannot be used ({error})", source=str(files[0])
+                ) from error
+            self.gateway = server_context(*pair, client_ca=keys.ca_file)
 
     def renew(self) -> bool:
         """Renew the certificate when names changed or it ends soon; True when it was."""
         names = certificate_names(self._settings)
         if not self._keys.server_certificate(names, now_ns=self._clock.wall_ns()):
             return False
-        self.gateway.load_cert_chain(*self._keys.server_files)
-        if not self.own:
-            self.console.load_cert_chain(*self._keys.server_files)
+        with self._keys.server_pair() as pair:
+            self.gateway.load_cert_chain(*pair)
+            if not self.own:
+                self.console.load_cert_chain(*pair)
         return True
 
     def facts(self) -> tuple[str, list[str], int]:
         """(SHA-256 in hex, names, end of validity in ms) of the console's certificate."""
-        certificate = certificate_of(self._console_files()[0])
+        own = Path(self._settings.tls_cert)
+        certificate = certificate_of(own if self.own else self._keys.server_files[0])
         end = int(certificate.not_valid_after_utc.timestamp() * 1000)
         return certificate.fingerprint(hashes.SHA256()).hex(), names_of(certificate), end
-
-    def _console_files(self) -> tuple[Path, Path]:
-        if self.own:
-            return Path(self._settings.tls_cert), Path(self._settings.tls_key)
-        return self._keys.server_files

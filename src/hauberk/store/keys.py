@@ -1,14 +1,15 @@
 """The server's keys: CA, TLS certificate, keys that sign tasks and packages; 0600 in a 0700 folder.
 
 CA and server certificate are ECDSA P-256, because browsers accept no Ed25519 server certificate;
-agents' certificates carry their own Ed25519 key.
+agents' certificates carry their own Ed25519 key. With a wrapping key the files are wrapped by it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,11 +30,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hauberk import signing
 from hauberk.errors import BadInput, BadWire
 from hauberk.schema.link import Package, Signed
+from hauberk.store import wrap as wraps
 from hauberk.store.files import make_folder, write_atomic
+from hauberk.store.wrap import Wrap
 
 CA_DAYS, SERVER_DAYS, AGENT_DAYS = 3650, 365, 30
 RENEW_DAYS = 45
 AGENT_URI = "hauberk:agent:"
+FILES = ("ca.key", "task.key", "release.key", "server.key")
 _SKEW = timedelta(minutes=10)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -50,19 +54,22 @@ class Keys:
         release_public: those of the key that signs agent packages.
     """
 
-    def __init__(self, folder: Path, *, now_ns: int) -> None:
-        """Load the keys of `folder`, or make them.
+    def __init__(self, folder: Path, *, now_ns: int, wrap: Wrap | None = None) -> None:
+        """Load the keys of `folder`, or make them. Plain ones are wrapped when `wrap` is given.
 
         Raises:
-            BadInput: a key file is damaged: restore it from a backup.
+            BadInput: a key file is damaged, or wrapped and not by `wrap`.
         """
         make_folder(folder)
         folder.chmod(0o700)
         self.folder = folder
-        self._ca_key = _ec_key(folder / "ca.key")
+        self._wrap = wrap
+        self._ca_key = _ec_key(folder / "ca.key", wrap)
         self._ca = self._load_ca(now_ns)
-        self._task_key = _ed_key(folder / "task.key")
-        self._release_key = _ed_key(folder / "release.key")
+        self._task_key = _ed_key(folder / "task.key", wrap)
+        self._release_key = _ed_key(folder / "release.key", wrap)
+        if wrap is not None:
+            rewrap(folder, wrap, wrap)
         self.ca_pem = self._ca.public_bytes(Encoding.PEM)
         self.ca_sha256 = self._ca.fingerprint(hashes.SHA256())
         self.task_public = signing.raw_public(self._task_key)
@@ -78,6 +85,13 @@ class Keys:
     def server_files(self) -> tuple[Path, Path]:
         """(certificate chain, key) of the server's own TLS certificate."""
         return self.folder / "server.pem", self.folder / "server.key"
+
+    @contextmanager
+    def server_pair(self) -> Iterator[tuple[Path, Path]]:
+        """`server_files` with a key that `ssl` can load, meanwhile. Raises BadInput."""
+        certificate, key = self.server_files
+        with wraps.plain_file(key, self._wrap) as plain:
+            yield certificate, plain
 
     def sign(self, context: signing.Context, document: msgspec.Struct) -> bytes:
         """Bytes of Signed: the exact bytes of `document` and the task key's signature."""
@@ -102,7 +116,7 @@ class Keys:
             left = current.not_valid_after_utc - _time(now_ns)
             if left > timedelta(days=RENEW_DAYS) and sorted(names_of(current)) == wanted:
                 return False
-        key = _ec_key(key_path)
+        key = _ec_key(key_path, self._wrap)
         builder = (
             _builder(_name("Hauberk server"), self._ca.subject, now_ns, SERVER_DAYS)
             .public_key(key.public_key())
@@ -246,32 +260,60 @@ def _pem(key: ec.EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _load(path: Path) -> object:
+def rewrap(folder: Path, old: Wrap | None, new: Wrap | None) -> list[str]:
+    """Bring each private key of `folder` under `new` (None: plain), each file atomically.
+
+    A run that was cut short is begun anew: what is under `new` already stays.
+
+    Returns:
+        names of the files that changed.
+
+    Raises:
+        BadInput: a file is damaged, or wrapped by neither `old` nor `new`; the rest is as it was.
+    """
+    plain: dict[str, bytes] = {}
+    wanted = new.id if new is not None else ""
+    for name in FILES:
+        path = folder / name
+        if not path.exists():
+            continue
+        if wraps.state_of(path) == wanted:
+            _load(path, new)
+            continue
+        _load(path, old)
+        plain[name] = wraps.read(path, old)
+    for name, data in plain.items():
+        wraps.write(folder / name, data, new)
+    return list(plain)
+
+
+def _load(path: Path, wrap: Wrap | None) -> object:
+    data = wraps.read(path, wrap)
     try:
-        return load_pem_private_key(path.read_bytes(), None)
+        return load_pem_private_key(data, None)
     except (ValueError, TypeError) as error:
         raise BadInput(
             f"the key is damaged ({error}): restore it from a backup", source=str(path)
         ) from error
 
 
-def _ec_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def _ec_key(path: Path, wrap: Wrap | None) -> ec.EllipticCurvePrivateKey:
     if not path.exists():
         fresh = ec.generate_private_key(ec.SECP256R1())
-        write_atomic(path, _pem(fresh))
+        wraps.write(path, _pem(fresh), wrap)
         return fresh
-    key = _load(path)
+    key = _load(path, wrap)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise BadInput("not an ECDSA key: restore it from a backup", source=str(path))
     return key
 
 
-def _ed_key(path: Path) -> Ed25519PrivateKey:
+def _ed_key(path: Path, wrap: Wrap | None) -> Ed25519PrivateKey:
     if not path.exists():
         fresh = Ed25519PrivateKey.generate()
-        write_atomic(path, _pem(fresh))
+        wraps.write(path, _pem(fresh), wrap)
         return fresh
-    key = _load(path)
+    key = _load(path, wrap)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadInput("not an Ed25519 key: restore it from a backup", source=str(path))
     return key

@@ -66,3 +66,12 @@ def test_addresses() -> None:
 def test_buckets() -> None:
     assert bucket_of("s3://bucket", "lake") == ("bucket", "")
     assert bucket_of("s3://my.bucket-1/a/b=c/", "lake") == ("my.bucket-1", "a/b=c")
+
+
+def test_the_wrapping_key_may_be_a_credential(tmp_path: Path) -> None:
+    assert load({"CREDENTIALS_DIRECTORY": str(tmp_path)}).wrap_key_file == ""
+    file = tmp_path / "hauberk-wrap-key"
+    file.write_text("ab" * 32)
+    env = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load(env).wrap_key_file == str(file)
+    assert load({**env, "HAUBERK_WRAP_KEY_FILE": "/x"}).wrap_key_file == "/x"
