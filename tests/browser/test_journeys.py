@@ -102,7 +102,9 @@ def test_permalink_keeps_everything(site: Site, console: Console) -> None:
     home, asset = workload(site), first(site, "software.os_package")
     tab = console()
     page = tab.page
-    query = f"q=name+~+name&sort=-name&workload={home}&gone=1&cols=name,version,hostname&asset={asset}"
+    query = (
+        f"q=name+~+name&sort=-name&workload={home}&gone=1&cols=name,version,hostname&asset={asset}"
+    )
     page.goto(f"{tab.url}/inventory/software.os_package?{query}")
     for _ in range(2):
         expect(page.get_by_role("combobox", name="Filter")).to_have_value("name ~ name")
