@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hauberk
 from hauberk.agent import cgroup, process
 from hauberk.agent.settings import AgentSettings
-from hauberk.errors import Conflict
+from hauberk.errors import Busy, Conflict, Temporary, Unreachable
 from hauberk.host.facts import workload_facts
 from hauberk.host.live import LiveHost
 from hauberk.link.client.enrol import enrol
@@ -19,6 +22,9 @@ from hauberk.link.client.identity import Ids
 STOP_S = 15.0
 KILL_S = 5.0
 DATA = Path("/var/lib/hauberk")  # ours alone: removed when nothing is left in it
+# Thousands of machines behind one address share the few enrolments per second it has.
+PATIENCE_S = 3600.0
+LONGEST_WAIT_S = 60.0
 LEAVING = "leaving"
 LAUNCHER = "launcher.pid"
 _FOLDERS = ("identity", "spool", "refused", "package")
@@ -33,28 +39,57 @@ _FILES = (
 )
 
 
-def enroll(url: str, token: str, settings: AgentSettings) -> Ids:
+def enroll(
+    url: str,
+    token: str,
+    settings: AgentSettings,
+    *,
+    patience_s: float = PATIENCE_S,
+    told: Callable[[str], None] = lambda _line: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Ids:
     """Join a server with a one-time token; a running agent that was refused picks it up.
 
     Args:
         url: gateway address; empty: the token's.
         token: as the operator copied it.
         settings: whose `folder` takes the identity.
+        patience_s: seconds to go on once the server has said that it is busy.
+        told: called with a line before each wait.
+        sleep: waits so many seconds.
 
     Raises:
         BadWire, Refused, Unreachable, Busy: as `link.client.enrol.enrol`.
     """
     private_folder(settings.path)
-    identity = enrol(
-        settings.identity,
-        token,
-        url=url,
-        facts=workload_facts(LiveHost()),
-        version=hauberk.__version__,
-        site=settings.site,
-        timeout_s=settings.timeout_s,
-    )
-    return identity.ids
+    facts = workload_facts(LiveHost())
+    waited, tries, answered = 0.0, 0, False
+    while True:
+        try:
+            return enrol(
+                settings.identity,
+                token,
+                url=url,
+                facts=facts,
+                version=hauberk.__version__,
+                site=settings.site,
+                timeout_s=settings.timeout_s,
+            ).ids
+        except (Busy, Unreachable) as error:
+            answered = answered or isinstance(error, Busy)
+            tries += 1
+            wait = _wait(error, tries)
+            if not answered or waited + wait > patience_s:
+                raise
+            told(f"{error}; waiting {wait:.0f} s, then trying again")
+        sleep(wait)
+        waited += wait
+
+
+def _wait(error: Temporary, tries: int) -> float:
+    """What the server told, and longer and at random: else all the others come back with us."""
+    longest = min(LONGEST_WAIT_S, error.retry_after * 2 ** min(tries, 6))
+    return error.retry_after + random.random() * max(0.0, longest - error.retry_after)  # noqa: S311
 
 
 def uninstall(settings: AgentSettings) -> list[str]:

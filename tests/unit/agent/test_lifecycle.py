@@ -9,9 +9,11 @@ from cryptography import x509
 
 from hauberk.agent import lifecycle
 from hauberk.agent.settings import AgentSettings
+from hauberk.errors import Busy, Unreachable
 from hauberk.link.client import identity as identities
+from hauberk.link.client.transport import GatewayRefused
 from hauberk.schema.ids import agent_id
-from hauberk.schema.link import EnrolReply, EnrolRequest
+from hauberk.schema.link import EnrolReply, EnrolRequest, Refusal
 from hauberk.signing import raw_public
 
 
@@ -108,3 +110,50 @@ def test_the_products_own_data_folder_goes_when_it_is_empty(settings, monkeypatc
 def test_stop_ends_the_launcher_before_the_agent(settings):
     settings.path.mkdir()
     assert lifecycle.stop(settings)
+
+
+def busy_for(count, gateway, authority, *, retry_after=7.0):
+    """A gateway whose enrolment is busy `count` times, then refuses for good."""
+    asked = []
+
+    def answer(_body, _peer):
+        asked.append(1)
+        if len(asked) <= count:
+            refusal = Refusal(code="later", message="slow down", retry_after=retry_after)
+            return 429, msgspec.msgpack.encode(refusal)
+        return 401, msgspec.msgpack.encode(Refusal(code="enrol", message="the token is used"))
+
+    gateway.routes["GET", "/v1/ca"] = lambda _b, _p: (200, authority.pem)
+    gateway.routes["POST", "/v1/enrol"] = answer
+    return asked
+
+
+def test_enroll_waits_as_long_as_it_is_told(settings, authority, gateway, token_for):
+    asked = busy_for(5, gateway, authority)
+    waits, lines = [], []
+    with pytest.raises(GatewayRefused, match="the token is used"):
+        lifecycle.enroll(
+            "", token_for(gateway.url), settings, told=lines.append, sleep=waits.append
+        )
+    assert len(asked) == 6
+    assert len(waits) == 5
+    assert all(7.0 <= w <= lifecycle.LONGEST_WAIT_S for w in waits)
+    assert len(set(waits)) == 5  # at random: not all machines at once
+    assert "slow down; waiting" in lines[0]
+
+
+def test_enroll_loses_patience(settings, authority, gateway, token_for):
+    asked = busy_for(1000, gateway, authority, retry_after=40.0)
+    waits = []
+    with pytest.raises(Busy, match="slow down"):
+        lifecycle.enroll("", token_for(gateway.url), settings, patience_s=300.0, sleep=waits.append)
+    assert sum(waits) <= 300
+    assert len(asked) == len(waits) + 1 > 4
+    with pytest.raises(Busy):
+        lifecycle.enroll("", token_for(gateway.url), settings, patience_s=0, sleep=waits.append)
+    assert len(asked) == len(waits) + 2
+
+
+def test_enroll_does_not_wait_for_an_address_that_never_answered(settings, token_for):
+    with pytest.raises(Unreachable):
+        lifecycle.enroll("", token_for("https://127.0.0.1:1"), settings, sleep=pytest.fail)

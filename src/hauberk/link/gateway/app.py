@@ -128,6 +128,8 @@ class Gateway:
         # A beat writes to the state; agents have one every few seconds.
         self._beats = Rate(clock, per_s=beat_rate, burst=beat_rate * 30)
         self._strangers = Rate(clock, per_s=stranger_rate, burst=stranger_rate * 12)
+        # The CA lies in memory; who asks for it must not use up its neighbours' enrolments.
+        self._curious = Rate(clock, per_s=stranger_rate * 10, burst=stranger_rate * 120)
         self._held = Held(held_bytes)
         # What strangers hold is apart: they cannot keep agents from delivering.
         self._held_of_strangers = Held(held_bytes // 16)
@@ -184,7 +186,7 @@ class Gateway:
         await send({"type": "http.response.body", "body": body})
 
     async def _ca(self, scope: Scope, _receive: Receive) -> bytes:
-        self._strangers.take(_from(scope))
+        self._curious.take(_from(scope))
         return self._services.ca_pem()
 
     async def _enrol(self, scope: Scope, receive: Receive) -> bytes:

@@ -153,10 +153,14 @@ def test_wrong_bodies_routes_and_methods(wired: Wired) -> None:
 
 def test_strangers_are_slowed_down(wired: Wired) -> None:
     for _ in range(12):
-        assert wired.call("GET", "/v1/ca")[0] == 200
-    status, body, headers = wired.call("GET", "/v1/ca")
+        assert wired.refused("POST", "/v1/enrol", b"x") == (400, "drop")
+    status, body, headers = wired.call("POST", "/v1/enrol", b"x")
     assert (status, msgspec.msgpack.decode(body, type=Refusal).code) == (429, "later")
     assert int(headers[b"retry-after"]) >= 1
+    # Neighbours who only ask for the CA have a bucket of their own.
+    for _ in range(120):
+        assert wired.call("GET", "/v1/ca")[0] == 200
+    assert wired.refused("GET", "/v1/ca") == (429, "later")
 
 
 def test_strangers_cannot_take_the_room_of_agents(wired: Wired) -> None:
