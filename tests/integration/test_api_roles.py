@@ -30,6 +30,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("GET", "/workloads"): (VIEWER, None, 200),
     ("GET", f"/workloads/{HOME}"): (VIEWER, None, 200),
     ("GET", f"/workloads/{HOME}/ledger"): (VIEWER, None, 200),
+    ("GET", "/ledger"): (VIEWER, None, 200),
     ("GET", f"/workloads/{HOME}/tasks"): (VIEWER, None, 200),
     ("GET", "/agents"): (VIEWER, None, 200),
     ("GET", "/events"): (VIEWER, None, 200),
