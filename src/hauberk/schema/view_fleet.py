@@ -139,17 +139,3 @@ class LedgerRow(View, frozen=True, kw_only=True):
     rows: int
     runs: int
     shed: int
-
-
-class MemberView(View, frozen=True, kw_only=True):
-    """One process of this deployment. `partitions`: of the inbox, that it consumes."""
-
-    id: str
-    role: Literal["server", "worker"]
-    host: str
-    pid: int
-    version: str
-    started_ms: int
-    seen_ms: int
-    alive: bool
-    partitions: list[int] = []
