@@ -77,6 +77,7 @@ def totals(
     return [LedgerEntry(**row) for row in connection.execute(query).mappings()]
 
 
-def trim(connection: Connection, *, before_ns: int) -> int:
-    """Forget windows that started before; the number of rows."""
-    return connection.execute(delete(ledger).where(ledger.c.window_start_ns < before_ns)).rowcount
+def trim(connection: Connection, tenant: str, *, before_ns: int) -> int:
+    """Forget a tenant's windows that started before; the number of rows."""
+    old = (ledger.c.tenant == tenant, ledger.c.window_start_ns < before_ns)
+    return connection.execute(delete(ledger).where(*old)).rowcount

@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    text,
 )
 
 from hauberk.store.dialect import JsonWords, Whole, Words
@@ -195,6 +196,7 @@ task = Table(
     Index("task_run", "tenant", "run", "state"),
     Index("task_agent", "agent", "state"),
     Index("task_workload", "tenant", "workload", "created_ns"),
+    Index("task_due", "state", "not_after_ns"),
 )
 
 asset = Table(
@@ -214,6 +216,13 @@ asset = Table(
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Index("asset_id", "tenant", "id", unique=True),
     Index("asset_list", "tenant", "subclass", "label", "id"),
+    # Of what is gone alone: a partial index in both databases.
+    Index(
+        "asset_gone",
+        "gone_ns",
+        sqlite_where=text("gone_ns IS NOT NULL"),
+        postgresql_where=text("gone_ns IS NOT NULL"),
+    ),
 )
 
 asset_change = Table(

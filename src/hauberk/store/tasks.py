@@ -22,6 +22,7 @@ from hauberk.store.tables import agent, task
 from hauberk.store.tables_fleet import run
 
 OPEN = ("pending", "sent")
+STATES = (*OPEN, "done", "refused", "failed", "expired", "cancelled")
 CHUNK = 500
 # So begins an agent's answer to a task that it gave up because it was ordered to.
 CALLED_OFF = "cancelled by "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, select
 
 from hauberk.ports import Clock
 from hauberk.schema.view import Notice
@@ -13,12 +13,20 @@ from hauberk.store import ledger, ledger_fleet, retention, tasks
 from hauberk.store.alarms import Silence
 from hauberk.store.beats import forget_instances
 from hauberk.store.compact import compact
-from hauberk.store.database import write
+from hauberk.store.database import read, write
 from hauberk.store.jobs import Job
 from hauberk.store.lake import Lake, day_of
 from hauberk.store.rollout_job import Follower
 from hauberk.store.steady import Steady
-from hauberk.store.tables import api_token, asset, asset_change, enrolment, session, task
+from hauberk.store.tables import (
+    api_token,
+    asset,
+    asset_change,
+    enrolment,
+    session,
+    task,
+    tenant,
+)
 from hauberk.store.tables_fleet import alarm, mark, run
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -66,8 +74,12 @@ def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
         now = steady.now_ns()
         with write(engine) as db:
             count = tasks.expire(db, now_ns=clock.wall_ns())
-        count += expired(engine, now, keep)
+        count += expired(engine, now)
         return f"{count} expired rows closed or deleted{steady.doubt(now)}"
+
+    def forget() -> str:
+        now = steady.now_ns()
+        return f"{forgotten(engine, now, keep)} old rows deleted{steady.doubt(now)}"
 
     def fold() -> str:
         return f"{ledger_fleet.fold(engine, clock)} windows of the ledger joined"
@@ -75,6 +87,7 @@ def jobs(engine: Engine, lake: Lake, clock: Clock, keep: Keep) -> Sequence[Job]:
     return (
         Job("ledger", 600.0, fold),
         Job("expire", 30.0, expire),
+        Job("forget", 600.0, forget),
         Job("compact", 60.0, compaction),
         Job("retain", 600.0, retain),
         Job("vacuum", 900.0, cleanup),
@@ -95,21 +108,44 @@ def fleet_jobs(
     return (Job("rollout", 5.0, follower.step, 60.0), Job("alarms", 10.0, silence.step, 60.0))
 
 
-def expired(engine: Engine, now_ns: int, keep: Keep) -> int:
-    """Delete what is over; the number of rows. `now_ns` is steady: deletion is for good."""
+def expired(engine: Engine, now_ns: int) -> int:
+    """Delete credentials that are over; the number of rows. `now_ns` is steady."""
     rules = (
         delete(session).where(session.c.expires_ns <= now_ns),
         delete(api_token).where(api_token.c.expires_ns <= now_ns - 30 * DAY_NS),
         delete(enrolment).where(enrolment.c.expires_ns <= now_ns - 30 * DAY_NS),
-        delete(asset).where(asset.c.gone_ns <= now_ns - keep.gone_days * DAY_NS),
-        delete(task).where(task.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
-        delete(alarm).where(alarm.c.until_ns <= now_ns - keep.change_days * DAY_NS),
-        delete(run).where(run.c.not_after_ns <= now_ns - keep.change_days * DAY_NS),
-        delete(asset_change).where(asset_change.c.at_ns <= now_ns - keep.change_days * DAY_NS),
     )
     with write(engine) as db:
-        count = sum(db.execute(rule).rowcount for rule in rules)
-        count += ledger.trim(db, before_ns=now_ns - keep.ledger_days * DAY_NS)
-        count += db.execute(delete(mark).where(mark.c.at_ns <= now_ns - 180 * DAY_NS)).rowcount
+        return sum(db.execute(rule).rowcount for rule in rules)
+
+
+def forgotten(engine: Engine, now_ns: int, keep: Keep) -> int:
+    """Delete what is kept no longer; the number of rows. `now_ns` is steady: it is for good.
+
+    The tables are the large ones: every rule has an index, and each is a transaction of its own, so
+    that beats need not wait for all of them.
+    """
+    with read(engine) as db:
+        tenants = db.execute(select(tenant.c.id).order_by(tenant.c.id)).scalars().all()
+    changed = now_ns - keep.change_days * DAY_NS
+    rules = [
+        delete(asset).where(asset.c.gone_ns <= now_ns - keep.gone_days * DAY_NS),
+        delete(task).where(task.c.state.in_(tasks.STATES), task.c.not_after_ns <= changed),
+        delete(alarm).where(alarm.c.until_ns <= changed),
+        delete(run).where(run.c.not_after_ns <= changed),
+        delete(mark).where(mark.c.at_ns <= now_ns - 180 * DAY_NS),
+    ]
+    at = asset_change.c.at_ns
+    rules += [
+        delete(asset_change).where(asset_change.c.tenant == t, at <= changed) for t in tenants
+    ]
+    count = 0
+    for rule in rules:
+        with write(engine) as db:
+            count += db.execute(rule).rowcount
+    for name in tenants:
+        with write(engine) as db:
+            count += ledger.trim(db, name, before_ns=now_ns - keep.ledger_days * DAY_NS)
+    with write(engine) as db:
         count += forget_instances(db, before_ns=now_ns - 365 * DAY_NS)
     return count

@@ -29,7 +29,7 @@ def test_totals_add_windows_and_repetitions_replace(kit: Kit) -> None:
         found = ledger.totals(db, "t", "w", since_ns=0)
         assert [(e.capability, e.cpu_s, e.rows) for e in found] == [("y", 9.0, 1), ("x", 4.0, 2)]
         assert [e.cpu_s for e in ledger.totals(db, "t", "w", since_ns=2)] == [3.0]
-        assert ledger.trim(db, before_ns=2) == 3
+        assert ledger.trim(db, "t", before_ns=2) == 2
         assert len(ledger.totals(db, "t", "w", since_ns=0)) == 1
 
 
@@ -38,4 +38,4 @@ def test_windows_of_a_clock_that_is_ahead_end_some_day(kit: Kit) -> None:
         ledger.record(db, "t", "w", "a", [entry("x" * 300, 2**61, 1.0)], now_ns=5)
         found = ledger.totals(db, "t", "w", since_ns=0)
         assert (len(found[0].capability), found[0].window_start_ns) == (100, 5)
-        assert ledger.trim(db, before_ns=6) == 1
+        assert ledger.trim(db, "t", before_ns=6) == 1

@@ -10,7 +10,7 @@ from hauberk.schema.view import RunInput
 from hauberk.store import runs, tasks
 from hauberk.store.database import read, write
 from hauberk.store.tables import agent, task
-from hauberk.store.upkeep import DAY_NS, Keep, expired
+from hauberk.store.upkeep import DAY_NS, Keep, forgotten
 
 
 def order(kit: Kit, *, tenant: str = "default", **more: object) -> str:
@@ -97,6 +97,6 @@ def test_a_late_answer_counts_after_the_run_has_expired(kit: Kit) -> None:
 def test_runs_are_forgotten_with_their_tasks(kit: Kit) -> None:
     kit.peer()
     run = order(kit)
-    expired(kit.engine, kit.clock.wall + 91 * DAY_NS, Keep())
+    forgotten(kit.engine, kit.clock.wall + 91 * DAY_NS, Keep())
     with pytest.raises(NotFound):
         runs.view(kit.engine, "default", run, kit.clock.wall)

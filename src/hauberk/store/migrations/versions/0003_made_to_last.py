@@ -40,6 +40,14 @@ def upgrade() -> None:
     with op.batch_alter_table("task") as table:
         table.add_column(_text("run"))
         table.create_index("task_run", ["tenant", "run", "state"])
+        table.create_index("task_due", ["state", "not_after_ns"])
+    op.create_index(
+        "asset_gone",
+        "asset",
+        ["gone_ns"],
+        sqlite_where=sa.text("gone_ns IS NOT NULL"),
+        postgresql_where=sa.text("gone_ns IS NOT NULL"),
+    )
     op.create_index("ledger_start", "ledger", ["tenant", "window_start_ns"])
     op.create_table(
         "lease",
