@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from hauberk.errors import Busy, HauberkError, Temporary
 from hauberk.link.gateway.identity import Peer
@@ -97,22 +96,20 @@ class Beats:
     def _answer_all(self, group: list[_Waiting]) -> None:
         try:
             done = self._together(group)
-        except (HauberkError, SQLAlchemyError) as error:
-            if isinstance(error, Temporary):
-                for one in group:
-                    _settle(one, error)
-                return
-            if len(group) == 1:
-                _settle(group[0], error)
-                return
-            _log.warning("beats: a group of %d goes one by one: %s", len(group), error)
+        except Temporary as error:
             for one in group:
-                self._answer_all([one])
+                _settle(one, error)
             return
         except Exception as error:  # noqa: BLE001  supervisor: agents ask again, the rest goes on
-            _log.exception("beats: a group of %d failed", len(group))
-            for one in group:
-                _settle(one, Busy(f"beat not taken: {type(error).__name__}", retry_after=10.0))
+            if len(group) > 1:
+                # What one agent says must not keep the others from beating.
+                _log.warning("beats: a group of %d goes one by one: %r", len(group), error)
+                for one in group:
+                    self._answer_all([one])
+                return
+            _log.exception("beats: that of agent %s failed", group[0].peer.agent)
+            told = f"beat not taken: {type(error).__name__}"
+            _settle(group[0], Busy(told, retry_after=10.0))
             return
         for one, result in zip(group, done, strict=True):
             _settle(one, result)

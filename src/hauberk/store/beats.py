@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, delete, exists, 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import RowMapping
 
+from hauberk.errors import Unauthenticated
 from hauberk.link.gateway.identity import Peer
 from hauberk.schema.link import Beat
 from hauberk.store import tasks
@@ -83,9 +84,12 @@ _HOME = (
 def hear(db: Connection, name: str, *, now_ns: int) -> RowMapping:
     """The agent before this beat, with its workload's `resync` and `desired_version`.
 
-    `ordered`: whether a task waits for it.
+    `ordered`: whether a task waits for it. Raises Unauthenticated for an agent that was removed.
     """
-    return db.execute(_HEARD, {"agent_id": name, "now": now_ns}).mappings().one()
+    row = db.execute(_HEARD, {"agent_id": name, "now": now_ns}).mappings().first()
+    if row is None:
+        raise Unauthenticated("this agent was removed here: enrol it anew")
+    return row
 
 
 def record(db: Connection, peer: Peer, beat: Beat, now: int) -> None:

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import event, select
 from storekit import Clock, Kit, beat
 
-from hauberk.errors import BadWire, Busy, StorageFull
+from hauberk.errors import BadWire, Busy, StorageFull, Unauthenticated
 from hauberk.link.gateway.identity import Cloned, Peer
 from hauberk.schema.link import Beat, BeatReply
 from hauberk.server.beats import SLOWEST_S, Beats, Pace
+from hauberk.store import removal
 from hauberk.store.tables import agent
 
 
@@ -73,6 +74,36 @@ def test_a_full_disk_is_told_to_all_and_nobody_waits_for_the_others(kit: Kit) ->
     beats.close()
     with pytest.raises(Busy, match="no more"):
         beats.submit(peer, beat()).result(5)
+
+
+def test_one_that_breaks_something_does_not_keep_others_from_beating(kit: Kit) -> None:
+    hold = threading.Event()
+    odd, *rest = [kit.peer() for _ in range(4)]
+
+    def answer(peer: Peer, one: Beat) -> BeatReply:
+        hold.wait(5)
+        if peer == odd:
+            raise OverflowError("an integer that no database takes")
+        return kit.agents.beat(peer, one)
+
+    beats = Beats(kit.engine, answer, kit.clock)
+    beats.submit(rest[0], beat())
+    told = [beats.submit(peer, beat()) for peer in (odd, *rest[1:])]
+    hold.set()
+    assert [f.result(5).server_ns for f in told[1:]] == [kit.clock.wall] * 2
+    with pytest.raises(Busy, match="OverflowError"):
+        told[0].result(5)
+    beats.close()
+
+
+def test_an_agent_that_was_removed_is_told_to_enrol(kit: Kit) -> None:
+    peer = kit.peer()
+    beats = Beats(kit.engine, kit.agents.beat, kit.clock)
+    kit.agents.revoke("default", peer.agent)
+    removal.remove(kit.engine, kit.clock, "default", peer.workload)
+    with pytest.raises(Unauthenticated, match="enrol"):
+        beats.submit(peer, beat()).result(5)
+    beats.close()
 
 
 def test_a_large_fleet_is_asked_to_beat_less_often() -> None:
