@@ -34,6 +34,7 @@ from hauberk.schema.link import (
 REFUSED_PAUSE_S = 10.0
 SLOWEST_BEAT_S = 120.0
 _NS = 1_000_000_000
+OLDER = envelope.READABLE[0]
 RENEWED_NS = 6 * 3600 * _NS
 _log = logging.getLogger(__name__)
 
@@ -259,7 +260,7 @@ class LinkLoop:
         self.identity, self._gateway = identity, gateway
         self._gate.use(identity.ids)
         self._desired.use(identity.ids)
-        self._sender.use(gateway, sealer(identity))
+        self._sender.use(gateway, sealer(identity), sealer(identity, OLDER))
         self._beat_ns = self._send_ns = self._result_ns = 0
         if another:
             # A workload that the server knows nothing of yet, and defaults until it says more.
@@ -273,7 +274,7 @@ class LinkLoop:
             _log.error("link: %s refused: %s", what, error)
 
 
-def sealer(identity: Identity) -> Callable[[Item], bytes]:
+def sealer(identity: Identity, version: int = envelope.VERSION) -> Callable[[Item], bytes]:
     """Seals batches as `identity`: equal items give equal bytes."""
 
     def seal(item: Item) -> bytes:
@@ -286,6 +287,7 @@ def sealer(identity: Identity) -> Callable[[Item], bytes]:
             wall_ns=item.wall_ns,
             mono_ns=item.mono_ns,
             lane=item.lane,
+            version=version,
         )
 
     return seal

@@ -22,7 +22,7 @@ from hauberk.agent.desired import DesiredState
 from hauberk.agent.events import EventBuffer
 from hauberk.agent.guard import Guard
 from hauberk.agent.ledger import Ledger
-from hauberk.agent.link import Gateway, Hooks, LinkLoop, sealer
+from hauberk.agent.link import OLDER, Gateway, Hooks, LinkLoop, sealer
 from hauberk.agent.reporter import Reporter
 from hauberk.agent.schedule import Plan
 from hauberk.agent.settings import AgentSettings, load
@@ -146,6 +146,7 @@ class Agent:
             self._spool,
             gateway,
             sealer(identity),
+            older=sealer(identity, OLDER),
             random=random.random,
             quarantine=folder / "refused",
         )

@@ -71,11 +71,12 @@ def seal(
     wall_ns: int,
     mono_ns: int,
     lane: Lane,
+    version: int = VERSION,
 ) -> bytes:
-    """Compress, sign and wrap the bytes of a batch."""
-    header = _encoder.encode(
-        Header(VERSION, agent, boot, sequence, wall_ns, mono_ns, len(batch), lane)
-    )
+    """Compress, sign and wrap the bytes of a batch; `version`: one of READABLE."""
+    told = (version, agent, boot, sequence, wall_ns, mono_ns, len(batch))
+    # Version 1 byte for byte as its own agents make it: a server of that version compares bytes.
+    header = _encoder.encode((*told, lane) if version > 1 else told)
     payload = zstd.compress(batch, level=_LEVEL)
     return _encoder.encode(
         Envelope(MAGIC, header, payload, signing.sign(key, "batch", header + payload))

@@ -50,6 +50,23 @@ def test_the_version_before_is_read():
     assert raw == (GOLDEN / "process.bin").read_bytes()
 
 
+def test_the_version_before_is_made_byte_for_byte():
+    golden = (GOLDEN / "envelope-1.bin").read_bytes()
+    header, raw = envelope.read(golden, key_of)
+    again = envelope.seal(
+        KEY,
+        raw,
+        agent=header.agent,
+        boot=header.boot,
+        sequence=header.sequence,
+        wall_ns=header.wall_ns,
+        mono_ns=header.mono_ns,
+        lane="e",
+        version=1,
+    )
+    assert again == golden
+
+
 @pytest.mark.parametrize("version", [0, 3, 99])
 def test_other_versions_are_refused_by_name(version):
     with pytest.raises(BadWire, match=f"version {version} is not 1 or 2: upgrade the older"):

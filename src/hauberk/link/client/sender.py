@@ -71,6 +71,7 @@ class Sender:
         *,
         random: Callable[[], float],
         quarantine: Path,
+        older: Callable[[Item], bytes] | None = None,
     ) -> None:
         """Nothing is sent before `step`.
 
@@ -80,8 +81,11 @@ class Sender:
             seal: makes the envelope; the same item gives the same bytes under one identity.
             random: 0 <= x < 1, for jitter.
             quarantine: folder for batches that the server can never accept.
+            older: makes the envelope of the version before, for a server that is not upgraded yet.
         """
-        self._spool, self._transport, self._seal = spool, transport, seal
+        self._spool, self._transport = spool, transport
+        self._seal, self._older = seal, older
+        self._as_older = False
         self._backoff = Backoff(random)
         self._quarantine = quarantine
         self.in_doubt = spool.depth > 0
@@ -90,9 +94,15 @@ class Sender:
         self.set_aside_rows = 0
         self.refusal = ""
 
-    def use(self, transport: BatchPort, seal: Callable[[Item], bytes]) -> None:
+    def use(
+        self,
+        transport: BatchPort,
+        seal: Callable[[Item], bytes],
+        older: Callable[[Item], bytes] | None = None,
+    ) -> None:
         """Go on with a new identity. Only while not `in_doubt`: the seal changes the bytes."""
-        self._transport, self._seal = transport, seal
+        self._transport, self._seal, self._older = transport, seal, older
+        self._as_older = False
         self.refusal = ""
         self._backoff.succeeded()
 
@@ -111,7 +121,7 @@ class Sender:
             return Step("idle", 0.0)
         self.in_doubt = True
         try:
-            self._transport.batch(self._seal(item))
+            self._send(item)
         except Temporary as error:
             return Step("waiting", self._backoff.failed(error.retry_after), str(error))
         except GatewayRefused as error:
@@ -128,6 +138,26 @@ class Sender:
         self.sent_batches += 1
         self.sent_rows += item.rows
         return Step("sent", 0.0)
+
+    def _send(self, item: Item) -> None:
+        """A "drop" may only mean a server of the version before: then it gets that one."""
+        older = self._older
+        if older is None or not self._as_older:
+            try:
+                self._transport.batch(self._seal(item))
+            except GatewayRefused as error:
+                if older is None or error.refusal.code != "drop":
+                    raise
+            else:
+                return
+        try:
+            self._transport.batch(older(item))
+        except GatewayRefused:
+            self._as_older = False
+            raise
+        if not self._as_older:
+            _log.warning("link: this server takes batches of the version before only: upgrade it")
+        self._as_older = True
 
     def _set_aside(self, item: Item, reason: str) -> None:
         """Keep the newest refused batches with the reason, for whoever looks into it."""

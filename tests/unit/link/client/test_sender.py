@@ -104,6 +104,32 @@ def test_a_batch_that_can_never_pass_is_set_aside_with_the_reason(spool, server,
     assert "refused: drop it" in spool.take_losses().reason
 
 
+def test_a_server_of_the_version_before_gets_that_version(spool, server, tmp_path):
+    sender = Sender(
+        spool,
+        server,
+        lambda item: b"2" + item.batch,
+        older=lambda item: b"1" + item.batch,
+        random=lambda: 0.5,
+        quarantine=tmp_path / "refused",
+    )
+    server.answer = lambda envelope: (
+        no("drop") if envelope[:1] == b"2" or b"bad" in envelope else None
+    )
+    for batch in (b"a", b"b", b"bad", b"c"):
+        spool.append("e", batch, 1)
+    assert [sender.step().state for _ in range(5)] == ["sent"] * 4 + ["idle"]
+    assert server.accepted == [b"1a", b"1b", b"1c"]
+    assert sender.set_aside_rows == 1
+    # One more try for the first, the bad one, and the one behind it: it asks for the newer again.
+    assert server.attempts == 2 + 1 + 1 + 2
+    server.answer = lambda envelope: Busy("full") if envelope[:1] == b"2" else None
+    sender.use(server, lambda item: b"2" + item.batch, lambda item: b"1" + item.batch)
+    spool.append("e", b"d", 1)
+    assert sender.step().state == "waiting"
+    assert server.accepted[-1] == b"1c"
+
+
 def test_the_quarantine_is_bounded(spool, server, sender, tmp_path, clock):
     server.answer = no("drop")
     for number in range(MAX_SET_ASIDE + 10):
