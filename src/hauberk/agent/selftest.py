@@ -95,13 +95,12 @@ def _files(prefix: Path) -> Iterator[str]:
 
 
 def _state(settings: AgentSettings) -> Iterator[str]:
-    try:
-        identity = identities.load(settings.identity)
-        DesiredState(settings.path / "desired", identity.ids)
-    except NotFound:
-        pass  # not enrolled yet: nothing to read
-    except BadInput as error:
-        yield str(error)
+    if identities.generation(settings.identity):  # else not enrolled yet: nothing to read
+        try:
+            identity = identities.load(settings.identity)
+            DesiredState(settings.path / "desired", identity.ids)
+        except (NotFound, BadInput) as error:
+            yield str(error)
     state = settings.path / "slots.json"
     try:
         msgspec.json.decode(state.read_bytes(), type=slots.State)
