@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from threading import Lock
+from threading import Lock, Timer
 
 from hauberk.ports import Clock
 from hauberk.schema.view import Notice
@@ -15,6 +15,10 @@ LOST = "lost"
 # Rows that wait for one reader: a notice may hold hundreds.
 MAX_ROWS = 4000
 TOPICS = ("events", "changes", "agents", "collections", "tasks", "runs", "alarms", "rollouts")
+# Topics whose notices say only that something is new: a tenant hears the first at once, and then
+# one for all that came within GATHER_S. Thousands of agents beat hundreds of times a second.
+GATHERED = frozenset(TOPICS) - {"events", "changes"}
+GATHER_S = 0.5
 
 
 class Subscription:
@@ -64,6 +68,12 @@ class Subscription:
             await self._wake.wait()
 
 
+def _joined(before: Notice | None, notice: Notice) -> Notice:
+    if before is None or before.workload == notice.workload:
+        return notice
+    return Notice(topic=notice.topic, at_ms=notice.at_ms)
+
+
 def _rows(notice: Notice) -> int:
     return len(notice.events) + len(notice.changes)
 
@@ -76,6 +86,8 @@ class Feed:
         self._clock, self._limit = clock, limit
         self._readers: dict[str, list[Subscription]] = {}
         self._lock = Lock()
+        self._gathering: dict[tuple[str, str], Notice | None] = {}
+        self._gather_lock = Lock()
         self._relay: Callable[[str, Notice], object] = lambda _tenant, _notice: None
         self._elsewhere: Callable[[str, str], bool] = lambda _tenant, _topic: False
         self._interest: Callable[[], object] = lambda: None
@@ -109,7 +121,37 @@ class Feed:
         return here or self._elsewhere(tenant, topic)
 
     def publish(self, tenant: str, notice: Notice) -> None:
-        """Hand a notice to every reader of its topic. Any thread; never blocks."""
+        """Hand a notice to every reader of its topic. Any thread; never blocks.
+
+        Notices of GATHERED topics that follow quickly become one; its `workload` is "" when they
+        were of several.
+        """
+        if notice.topic in GATHERED:
+            key = (tenant, notice.topic)
+            with self._gather_lock:
+                if key in self._gathering:
+                    self._gathering[key] = _joined(self._gathering[key], notice)
+                    return
+                if not self.wanted(tenant, notice.topic):
+                    return
+                self._gather(key)
+        self._send(tenant, notice)
+
+    def _gather(self, key: tuple[str, str]) -> None:
+        self._gathering[key] = None
+        timer = Timer(GATHER_S, self._gathered, (key,))
+        timer.daemon = True
+        timer.start()
+
+    def _gathered(self, key: tuple[str, str]) -> None:
+        with self._gather_lock:
+            notice = self._gathering.pop(key)
+            if notice is not None:
+                self._gather(key)
+        if notice is not None:
+            self._send(key[0], notice)
+
+    def _send(self, tenant: str, notice: Notice) -> None:
         self.deliver(tenant, notice)
         if self._elsewhere(tenant, notice.topic):
             self._relay(tenant, notice)

@@ -76,3 +76,31 @@ def test_rows_that_wait_for_a_slow_reader_are_bounded() -> None:
             return [(one.topic, one.at_ms) for _ in range(3) for one in [await anext(notices)]]
 
     assert asyncio.run(run()) == [("lost", 5), ("events", 20), ("events", 21)]
+
+
+def test_a_storm_of_beats_is_a_few_notices_and_the_last_is_among_them() -> None:
+    async def run() -> list[tuple[int, str]]:
+        feed = Feed(Clock())
+        feed.publish("a", Notice(topic="agents", at_ms=0))  # nobody wants it: nothing is kept
+        async with feed.subscribe("a", ["agents"]) as notices:
+            for n in range(1, 1001):
+                feed.publish("a", Notice(topic="agents", at_ms=n, workload=f"w{n}"))
+            found = [await asyncio.wait_for(anext(notices), 5) for _ in range(2)]
+            feed.publish("a", Notice(topic="agents", at_ms=2000, workload="w"))
+            found.append(await asyncio.wait_for(anext(notices), 5))
+            return [(one.at_ms, one.workload) for one in found]
+
+    assert asyncio.run(run()) == [(1, "w1"), (1000, ""), (2000, "w")]
+
+
+def test_gathered_notices_are_apart_by_tenant_and_topic() -> None:
+    async def run() -> list[tuple[str, int]]:
+        feed = Feed(Clock())
+        async with feed.subscribe("a", []) as one, feed.subscribe("b", []) as two:
+            feed.publish("a", notice("agents", at_ms=1))
+            feed.publish("b", notice("agents", at_ms=2))
+            feed.publish("a", notice("alarms", at_ms=3))
+            got = [await anext(one), await anext(one), await anext(two)]
+            return [(each.topic, each.at_ms) for each in got]
+
+    assert asyncio.run(run()) == [("agents", 1), ("alarms", 3), ("agents", 2)]
