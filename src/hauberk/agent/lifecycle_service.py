@@ -112,15 +112,31 @@ def install(source: Path, root: Path, settings: AgentSettings) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Hard links where they can be made: the same bytes lie on the disk once."""
+    """Hard links where they can be made: the same bytes lie on the disk once.
+
+    Not of files that somebody else could write to: whoever unpacked the package could change what
+    runs as root later.
+    """
 
     def link(old: str, new: str) -> None:
         try:
             os.link(old, new, follow_symlinks=False)
         except OSError:
             shutil.copy2(old, new, follow_symlinks=False)
+            return
+        # Judged by what was linked: `old` may name another file by now.
+        found = os.lstat(new)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            Path(new).unlink()
+            shutil.copy2(old, new, follow_symlinks=False)
 
     shutil.copytree(source, target, symlinks=True, copy_function=link)
+    for top, _, names in os.walk(target):
+        Path(top).chmod(0o755)  # noqa: S103 as the package itself says
+        for name in names:
+            path = Path(top, name)
+            if not path.is_symlink() and path.stat().st_mode & 0o022:
+                path.chmod(path.stat().st_mode & 0o755)
     sync_files(target)
 
 

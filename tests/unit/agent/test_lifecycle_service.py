@@ -67,6 +67,22 @@ def test_hard_links_need_no_room_twice(tmp_path, root, settings, monkeypatch):
     assert (root / "slots/b/bin/hauberk").stat().st_nlink == 1
 
 
+def test_what_others_could_write_to_is_copied_and_kept_to_root(tmp_path, root, settings):
+    """Whoever unpacked it must not be able to change what runs as root later."""
+    place = source(tmp_path, "1", 1)
+    os.chmod(place / "bin", 0o777)
+    (place / "bin/hauberk").chmod(0o775)
+    os.chown(place / "share/hauberk-agent.service", 12345, 12345)
+    service.install(place, root, settings)
+    slot = root / "slots/a"
+    for name in ("bin/hauberk", "share/hauberk-agent.service"):
+        assert (place / name).stat().st_nlink == 1, name
+        assert (slot / name).stat().st_uid == os.geteuid()
+        assert (slot / name).read_bytes() == (place / name).read_bytes()
+    assert (slot / "bin/hauberk").stat().st_mode & 0o7777 == 0o755
+    assert (slot / "bin").stat().st_mode & 0o7777 == 0o755
+
+
 def test_what_is_no_package(tmp_path, root, settings):
     with pytest.raises(BadInput):
         service.install(tmp_path, root, settings)
