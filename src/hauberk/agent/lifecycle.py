@@ -92,6 +92,17 @@ def _wait(error: Temporary, tries: int) -> float:
     return error.retry_after + random.random() * max(0.0, longest - error.retry_after)  # noqa: S311
 
 
+def announce(settings: AgentSettings) -> None:
+    """Let the last word of a running agent to the server be that it is uninstalled."""
+    if process.running(settings.pid_file) is not None:
+        (settings.path / LEAVING).touch(0o600)
+
+
+def withdraw(settings: AgentSettings) -> None:
+    """It stays after all."""
+    (settings.path / LEAVING).unlink(missing_ok=True)
+
+
 def uninstall(settings: AgentSettings) -> list[str]:
     """Stop the agent of this folder and remove what it kept there; other files stay.
 
@@ -101,11 +112,9 @@ def uninstall(settings: AgentSettings) -> list[str]:
     Raises:
         Conflict: the agent does not stop.
     """
-    leaving = settings.path / LEAVING
-    if process.running(settings.pid_file) is not None:
-        leaving.touch(0o600)  # the agent's last word to the server is this
+    announce(settings)
     stopped = stop(settings)
-    leaving.unlink(missing_ok=True)
+    withdraw(settings)
     if not stopped:
         raise Conflict(f"{settings.pid_file}: the agent does not stop; nothing was removed")
     removed = cgroup.remove_left(settings.path)

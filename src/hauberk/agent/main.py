@@ -347,6 +347,7 @@ def run(settings: AgentSettings) -> int:
     private_folder(settings.path)
     identity = identities.load(settings.identity)
     lock = process.PidFile(settings.pid_file)
+    lifecycle.withdraw(settings)  # of an uninstallation that never came to its end
     try:
         agent = Agent(settings, identity)
 

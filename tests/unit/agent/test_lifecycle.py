@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 
 from hauberk.agent import lifecycle
+from hauberk.agent.process import PidFile
 from hauberk.agent.settings import AgentSettings
 from hauberk.errors import Busy, Unreachable
 from hauberk.link.client import identity as identities
@@ -89,6 +90,18 @@ def test_the_agents_last_word_tells_of_the_uninstallation(settings):
     assert lifecycle.goodbye(settings, "stopped") == "stopped"
     (settings.path / lifecycle.LEAVING).touch()
     assert lifecycle.goodbye(settings, "stopped") == "uninstall"
+
+
+def test_an_announced_uninstallation_is_the_last_word_however_the_agent_ends(settings):
+    settings.path.mkdir()
+    lifecycle.announce(settings)  # nothing runs: nobody has a last word
+    assert lifecycle.goodbye(settings, "stopped") == "stopped"
+    lock = PidFile(settings.pid_file)
+    lifecycle.announce(settings)
+    lock.release()
+    assert lifecycle.goodbye(settings, "stopped") == "uninstall"
+    lifecycle.withdraw(settings)
+    assert lifecycle.goodbye(settings, "stopped") == "stopped"
 
 
 def test_the_products_own_data_folder_goes_when_it_is_empty(settings, monkeypatch):
