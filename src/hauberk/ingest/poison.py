@@ -51,6 +51,18 @@ class Poison:
         Raises:
             Busy, StorageFull, Unreachable: it could not be kept; the batch must come again.
         """
+        self.note(item, consumer, table, reason, self.store(item))
+        self.tidy(item.tenant)
+
+    def store(self, item: InboxItem) -> str:
+        """Keep an envelope's bytes; their digest. Not within a transaction: it takes its time."""
+        return self._blobs.put(item.tenant, io.BytesIO(item.body))
+
+    def note(self, item: InboxItem, consumer: str, table: str, reason: str, blob: str) -> None:
+        """Say why an envelope, stored as `blob`, was set aside; also in the caller's transaction.
+
+        What becomes too much goes with the next `tidy`.
+        """
         self.count += 1
         _log.error(
             "%s: %s of batch %s/%d of agent %s set aside: %s",
@@ -70,13 +82,12 @@ class Poison:
             "table_name": table[:200],
             "workload": item.workload,
             "reason": reason[:_MAX_REASON],
-            "blob": self._blobs.put(item.tenant, io.BytesIO(item.body)),
+            "blob": blob,
             "size": len(item.body),
             "at_ns": self._clock.wall_ns(),
         }
         with write(self._engine) as db:
             db.execute(insert(poison).values(row).on_conflict_do_nothing())
-        self._forget(item.tenant)
 
     def usage(self) -> tuple[int, int]:
         """(tables, bytes) that are set aside."""
@@ -99,7 +110,8 @@ class Poison:
             for row in rows
         ]
 
-    def _forget(self, tenant: str) -> None:
+    def tidy(self, tenant: str) -> None:
+        """Let the oldest go, over MAX_KEPT."""
         stale = self.kept(tenant)[MAX_KEPT:]
         for note in stale:
             mine = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from hauberk.errors import BadWire
+from hauberk.errors import BadWire, Unreachable
 from hauberk.ingest.live import Live
 from hauberk.ingest.poison import Poison
 from hauberk.ingest.positions import Positions
@@ -18,6 +18,14 @@ MAX_ITEMS, MAX_BYTES = 256, 8 * 1024 * 1024
 # Decoded batches of one transaction.
 MAX_RAW = 64 * 1024 * 1024
 _IDLE_NS = 2_000_000_000
+
+
+class _Unstored(Exception):
+    """Envelopes that are poison, found in a transaction that is rolled back now."""
+
+    def __init__(self, items: list[InboxItem]) -> None:
+        super().__init__()
+        self.items = items
 
 
 class StateConsumer:
@@ -44,6 +52,7 @@ class StateConsumer:
             self._marks.reset()
         self.position = self._stored = self._positions.of(CONSUMER)
         self._stored_ns = self._clock.mono_ns()
+        self._unsure = False
 
     def reset(self) -> None:
         """Forget what is in memory and begin at what is stored.
@@ -59,8 +68,11 @@ class StateConsumer:
 
         Raises:
             Busy, StorageFull: nothing was applied; call again later.
+            Unreachable: it may have been applied; the next step asks.
             LostLease: another process has this log now; `reset` before the next step.
         """
+        if self._unsure:
+            self.reset()
         if self._marks is not None:
             self._marks.undo()
         items, incoming = self._next()
@@ -77,25 +89,54 @@ class StateConsumer:
 
     def flush(self) -> None:
         """Keep the position now."""
+        if self._unsure:
+            self.reset()
         if self.position > self._stored:
             self._apply([], [], self.position)
 
     def _apply(self, items: list[InboxItem], incoming: list[Incoming], newest: int) -> Applied:
-        by_position = {item.position: item for item in items}
-
-        def keep(db: Connection, done: Applied) -> None:
-            for batch, table, reason in done.poison:
-                self._poison.keep(by_position[batch.position], CONSUMER, table.name, reason)
-            self._positions.advance(db, CONSUMER, newest)
-            if self._marks is not None:
-                self._marks.store(db)
-
-        done = self._assets.apply(incoming, keep)
+        stored: dict[int, str] = {}
+        try:
+            while True:
+                try:
+                    done = self._together(items, incoming, newest, stored)
+                    break
+                except _Unstored as error:
+                    # Nobody waits for the write lock while bytes go to the blobs.
+                    stored |= {item.position: self._poison.store(item) for item in error.items}
+        except Unreachable:
+            # The state may have it all the same.
+            self._unsure = True
+            raise
         if self._marks is not None:
             self._marks.stored()
         self.position = self._stored = newest
         self._stored_ns = self._clock.mono_ns()
+        for tenant in {batch.tenant for batch, _, _ in done.poison}:
+            self._poison.tidy(tenant)
         return done
+
+    def _together(
+        self,
+        items: list[InboxItem],
+        incoming: list[Incoming],
+        newest: int,
+        stored: dict[int, str],
+    ) -> Applied:
+        """Apply in one transaction. Raises _Unstored for poison whose bytes are not in `stored`."""
+        by_position = {item.position: item for item in items}
+
+        def keep(db: Connection, done: Applied) -> None:
+            bad = [by_position[batch.position] for batch, _, _ in done.poison]
+            if missing := [item for item in bad if item.position not in stored]:
+                raise _Unstored(missing)
+            for item, (_, table, reason) in zip(bad, done.poison, strict=True):
+                self._poison.note(item, CONSUMER, table.name, reason, stored[item.position])
+            self._positions.advance(db, CONSUMER, newest)
+            if self._marks is not None:
+                self._marks.store(db)
+
+        return self._assets.apply(incoming, keep)
 
     def _next(self) -> tuple[list[InboxItem], list[Incoming]]:
         found = self._inbox.read(self.position, max_items=MAX_ITEMS, max_bytes=MAX_BYTES)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from storekit import Kit, events, item, seal
 
 from hauberk.assets import software_os_package
+from hauberk.errors import Unreachable
 from hauberk.ingest import state
 from hauberk.ingest.feed import Feed
 from hauberk.ingest.live import Live
@@ -19,9 +21,9 @@ from hauberk.link import wire
 from hauberk.ports import InboxItem, Log
 from hauberk.store.assets import Assets
 from hauberk.store.blobs import FolderBlobs
-from hauberk.store.database import read
+from hauberk.store.database import after_commit, read
 from hauberk.store.marks import Marks
-from hauberk.store.tables import asset
+from hauberk.store.tables import asset, asset_change
 
 Package = software_os_package.COLLECTOR.struct
 
@@ -155,3 +157,55 @@ def test_a_repeated_batch_does_not_bring_back_the_past(
     again.step()
     assert labels(kit) == ["b", "c"]
     assert consumer(log).position == 6
+
+
+def test_a_commit_whose_answer_got_lost_is_not_applied_again(
+    kit: Kit, consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _, peer = kit.enrol()
+    for n, names in enumerate((("a", "b"), ("b", "c")), 1):
+        body = seal(key, peer, packages(*names, epoch=n), n)
+        kit.inbox.append([item(body, sequence=n, agent=peer.agent)])
+    whole = Assets.apply
+
+    def lost(self: Assets, *arguments: Any) -> None:
+        whole(self, *arguments)
+        raise Unreachable("the state database went away")
+
+    one = consumer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Assets, "apply", lost)
+        with pytest.raises(Unreachable):
+            one.step()
+
+    def changes() -> int:
+        with read(kit.engine) as db:
+            return int(db.execute(select(func.count()).select_from(asset_change)).scalar_one())
+
+    before = changes()
+    one.step()
+    assert (one.position, changes(), labels(kit)) == (2, before, ["b", "c"])
+
+
+def test_nobody_waits_for_the_state_while_poison_is_stored(
+    kit: Kit, consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _, peer = kit.enrol()
+    bodies = [packages("a"), packages("x", sub="no.such"), packages("y", sub="no.such")]
+    for n, body in enumerate(bodies, 1):
+        sealed = seal(key, peer, body, n)
+        kit.inbox.append([item(sealed, sequence=n, agent=peer.agent)])
+    free: list[bool] = []
+    whole = FolderBlobs.put
+
+    def put(self: FolderBlobs, *arguments: Any) -> str:
+        told: list[bool] = []
+        after_commit(kit.engine, lambda: told.append(True))  # at once outside of a transaction
+        free.append(bool(told))
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(FolderBlobs, "put", put)
+    one = consumer()
+    one.step()
+    assert free == [True, True]
+    assert (one.position, labels(kit)) == (3, ["a"])
