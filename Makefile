@@ -8,8 +8,9 @@ PYTEST := $(BIN)/python -m pytest -q
 STATE := agents alarms assets audit desired dump fleet inventory jobs leases ledger marks members \
   orders overview packages query rollouts runs sets steady tasks views
 JOBS ?= 2
+FUZZ_S ?= 600
 
-.PHONY: help setup setup-all up down lint test test-python test-console bench console wheel agent-bundle docs lock clean
+.PHONY: help setup setup-all up down lint test test-python test-console fuzz bench console wheel agent-bundle docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,10 +41,13 @@ test-console:
 
 test-python:
 	$(BIN)/coverage erase
-	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden
+	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden tests/fuzz
 	$(PYTEST) -n $(JOBS) --dist loadfile --state postgresql $(STATE:%=tests/unit/store/test_%.py)
 	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/contract tests/integration tests/browser
 	$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
+
+fuzz: setup-all ## damage into every parser, FUZZ_S seconds (600) in all
+	HAUBERK_FUZZ_S=$(FUZZ_S) $(PYTEST) -n $(JOBS) tests/fuzz
 
 bench: setup-all ## the figures of the budgets, printed
 	$(BIN)/python -m tests.bench

@@ -33,7 +33,7 @@ MEDIA: Mapping[Format, str] = {
     "json": "application/json",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _CHUNK = 64 * 1024
 # Excel takes a CSV file for the system's own code page without it.
 _BOM = "\ufeff"

@@ -114,7 +114,7 @@ def elf_interpreter(head: bytes) -> str | None:
                 (offset,) = place or struct.unpack_from(f"{order}I", head, at + 4)
                 end = head.find(b"\0", offset)
                 return head[offset:end].decode("utf-8", "replace") if end > offset else None
-    except struct.error:
+    except (struct.error, OverflowError):  # an offset behind everything
         return None
     return ""
 

@@ -180,3 +180,9 @@ def test_one_user_cannot_use_up_what_is_meant_for_all(monkeypatch):
         "/usr/local/bin/evil": True,
     }
     assert ["uid 1000" in p.what for p in problems] == [True, True]
+
+
+def test_program_headers_behind_everything_hide_nothing() -> None:
+    """One such file stopped the whole collector, so that nothing else was told either."""
+    head = b"\x7fELF\x02\x01" + b"\0" * 26 + b"\xff" * 8 + b"\0" * 14 + b"\x38\0\x01\0" + b"\0" * 60
+    assert elf_interpreter(head) is None
