@@ -16,10 +16,11 @@ from hauberk.agent.settings import AgentSettings
 from hauberk.agent.slots import SlotInfo, Slots, locate
 from hauberk.agent.updater_thread import STATE
 from hauberk.agent.updater_unpack import sync_files
-from hauberk.errors import HostError, NotFound
+from hauberk.errors import Conflict, HostError, NotFound
 
 ROOT = Path("/opt/hauberk")
 NAME = "hauberk-agent.service"
+FOLDER = AgentSettings().folder
 _PARTS = ("slots", "current", "confirmed", ".current.new", ".confirmed.new")
 
 
@@ -132,7 +133,7 @@ def _copy(source: Path, target: Path) -> None:
 
     shutil.copytree(source, target, symlinks=True, copy_function=link)
     for top, _, names in os.walk(target):
-        Path(top).chmod(0o755)  # noqa: S103 as the package itself says
+        Path(top).chmod(0o755)
         for name in names:
             path = Path(top, name)
             if not path.is_symlink() and path.stat().st_mode & 0o022:
@@ -140,7 +141,21 @@ def _copy(source: Path, target: Path) -> None:
     sync_files(target)
 
 
-def activate(root: Path, machine: Machine) -> str:
+def check(root: Path, machine: Machine, settings: AgentSettings) -> None:
+    """Can `install` and `activate` do their work? Asked before a one-time token is used up.
+
+    Raises:
+        HostError: no right to.
+        Conflict: the distribution's unit runs the agent of another folder.
+    """
+    place = next(p for p in (root, *root.parents) if p.exists())
+    if (machine.systemd and os.geteuid() != 0) or not os.access(place, os.W_OK):
+        raise HostError(f"{root}: an installed package is enrolled by root, who starts its service")
+    if machine.systemd and machine.packaged_unit and settings.folder != FOLDER:
+        raise Conflict(f"{NAME} runs the agent of {FOLDER}, not of {settings.folder}")
+
+
+def activate(root: Path, machine: Machine, settings: AgentSettings) -> str:
     """Start the service now and at every boot; what to do by hand where no systemd runs.
 
     Raises:
@@ -151,12 +166,19 @@ def activate(root: Path, machine: Machine) -> str:
         machine.command.unlink(missing_ok=True)
         machine.command.symlink_to(root / "current/bin/hauberk")
     if not machine.systemd:
-        return (
-            f"no systemd runs here; start it with: {root}/confirmed/bin/hauberk-launch --supervise"
-        )
+        named = "" if settings.folder == FOLDER else f"HAUBERK_AGENT_FOLDER={settings.folder} "
+        command = f"{root}/confirmed/bin/hauberk-launch --supervise"
+        return f"no systemd runs here; start it with: {named}{command}"
     if not machine.packaged_unit:
         text = (root / "confirmed/share" / NAME).read_text("utf-8")
-        machine.unit.write_text(text.replace(str(ROOT), str(root)), "utf-8")
+        text = text.replace(str(ROOT), str(root))
+        if settings.folder != FOLDER:
+            folder = settings.folder.replace("%", "%%")
+            text = text.replace(FOLDER, folder)
+            text = text.replace(
+                "[Service]\n", f'[Service]\nEnvironment="HAUBERK_AGENT_FOLDER={folder}"\n'
+            )
+        machine.unit.write_text(text, "utf-8")
     machine.systemctl(["daemon-reload"])
     machine.systemctl(["enable", "--now", NAME])
     return f"{NAME} is started and enabled"

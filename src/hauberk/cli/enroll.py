@@ -37,15 +37,18 @@ def enroll(
         patience: seconds to go on while the server is busy; 0: one try.
     """
     settings = agent_settings.load({**_data.agent_env(_data.data_dir(data)), **os.environ})
+    source = service.package()
+    place = locate(source) if source else None
+    root = place[0] if place else service.ROOT
+    machine = service.Machine()
+    if source is not None:
+        service.check(root, machine, settings)
     ids = join(
         url, token, settings, patience_s=patience, told=lambda line: print(line, file=sys.stderr)
     )
     print(f"enrolled: agent {ids.agent}, workload {ids.workload}")
-    source = service.package()
     if source is None:
         print("not an installed package; run: hauberk agent")
         return
-    place = locate(source)
-    root = place[0] if place else service.ROOT
     print(service.install(source, root, settings))
-    print(service.activate(root, service.Machine()))
+    print(service.activate(root, machine, settings))

@@ -53,6 +53,11 @@ def main() -> None:
         # The reader left (`| head`): Python would complain at exit when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # No room, no permission: an operator's matter, not a fault to trace.
+        root = "; run it as root" if isinstance(error, PermissionError) and os.geteuid() else ""
+        print(f"hauberk: {error}{root}", file=sys.stderr)
+        sys.exit(INCOMPLETE)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)

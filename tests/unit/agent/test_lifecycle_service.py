@@ -7,7 +7,9 @@ from hauberk.agent import lifecycle_service as service
 from hauberk.agent.lifecycle_service import Machine
 from hauberk.agent.settings import AgentSettings
 from hauberk.agent.slots import Slots
-from hauberk.errors import BadInput, HostError
+from hauberk.errors import BadInput, Conflict, HostError
+
+DEFAULT = AgentSettings()
 
 
 @pytest.fixture
@@ -100,11 +102,11 @@ def machine(tmp_path):
 def test_systemd_starts_it_and_uninstall_leaves_nothing(tmp_path, root, settings, machine):
     made, calls = machine
     service.install(source(tmp_path, "1", 1), root, settings)
-    assert "started" in service.activate(root, made)
+    assert "started" in service.activate(root, made, DEFAULT)
     assert calls == [["daemon-reload"], ["enable", "--now", "hauberk-agent.service"]]
     assert made.unit.read_text() == f"ExecStart={root}/confirmed/bin/hauberk-launch\n"
     assert made.command.is_symlink()
-    service.activate(root, made)
+    service.activate(root, made, DEFAULT)
     service.stop_service(made)
     assert calls[-1] == ["disable", "--now", "hauberk-agent.service"]
     removed = service.remove_program(made, root / "slots/a")
@@ -117,15 +119,46 @@ def test_systemd_starts_it_and_uninstall_leaves_nothing(tmp_path, root, settings
 def test_without_systemd_it_says_what_to_run(tmp_path, root, settings):
     service.install(source(tmp_path, "1", 1), root, settings)
     bare = Machine(top=tmp_path / "bare")
-    assert f"{root}/confirmed/bin/hauberk-launch --supervise" in service.activate(root, bare)
+    assert f"{root}/confirmed/bin/hauberk-launch --supervise" in service.activate(
+        root, bare, DEFAULT
+    )
     service.stop_service(bare)
+
+
+def test_the_service_runs_the_agent_of_the_folder_that_was_enrolled(
+    tmp_path, root, settings, machine
+):
+    made, _ = machine
+    place = source(tmp_path, "1", 1)
+    unit = place / "share/hauberk-agent.service"
+    unit.write_text("ConditionPathExists=/var/lib/hauberk/agent/identity\n[Service]\nX=1\n")
+    service.install(place, root, settings)
+    service.check(root, made, settings)
+    service.activate(root, made, settings)
+    assert made.unit.read_text() == (
+        f"ConditionPathExists={settings.folder}/identity\n"
+        f'[Service]\nEnvironment="HAUBERK_AGENT_FOLDER={settings.folder}"\nX=1\n'
+    )
+    bare = Machine(top=tmp_path / "bare")
+    assert f"HAUBERK_AGENT_FOLDER={settings.folder} " in service.activate(root, bare, settings)
+    (made.top / "lib/systemd/system").mkdir(parents=True)
+    (made.top / "lib/systemd/system/hauberk-agent.service").touch()
+    with pytest.raises(Conflict, match="/var/lib/hauberk/agent"):
+        service.check(root, made, settings)
+    service.check(root, made, DEFAULT)
+
+
+def test_who_may_not_install_hears_it_before_the_token_is_used(root, machine, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(HostError, match="by root"):
+        service.check(root, machine[0], DEFAULT)
 
 
 def test_a_foreign_command_stays(tmp_path, root, settings, machine):
     made, _ = machine
     made.command.write_text("mine")
     service.install(source(tmp_path, "1", 1), root, settings)
-    service.activate(root, made)
+    service.activate(root, made, DEFAULT)
     service.remove_program(made, root / "slots/a")
     assert made.command.read_text() == "mine"
 

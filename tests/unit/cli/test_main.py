@@ -67,3 +67,11 @@ def test_a_missing_extra_is_named():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "lacks uvloop: pip install 'hauberk[server]'" in done.stderr
+
+
+def test_no_permission_or_room_is_one_line(run, tmp_path):
+    (tmp_path / "agent").write_text("a file where the folder should be")
+    done = run("agent", "--data", str(tmp_path))
+    assert done.code == 3
+    assert "Traceback" not in done.err
+    assert str(tmp_path / "agent") in done.err
