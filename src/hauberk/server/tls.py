@@ -39,8 +39,10 @@ class Tls:
 
     def renew(self) -> bool:
         """Renew the certificate when names changed or it ends soon; True when it was."""
-        names = certificate_names(self._settings)
-        if not self._keys.server_certificate(names, now_ns=self._clock.wall_ns()):
+        names, now = certificate_names(self._settings), self._clock.wall_ns()
+        if self._keys.renew_ca(now_ns=now):
+            self.gateway.load_verify_locations(self._keys.ca_file)
+        if not self._keys.server_certificate(names, now_ns=now):
             return False
         with self._keys.server_pair() as pair:
             self.gateway.load_cert_chain(*pair)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,11 +36,12 @@ from hauberk.store.files import make_folder, write_atomic
 from hauberk.store.wrap import Wrap
 
 CA_DAYS, SERVER_DAYS, AGENT_DAYS = 3650, 365, 30
-RENEW_DAYS = 45
+RENEW_DAYS, CA_RENEW_DAYS = 45, 365
 AGENT_URI = "hauberk:agent:"
 FILES = ("ca.key", "task.key", "release.key", "server.key")
 _SKEW = timedelta(minutes=10)
 _encoder = msgspec.msgpack.Encoder()
+_log = logging.getLogger(__name__)
 
 
 class Keys:
@@ -47,8 +49,6 @@ class Keys:
 
     Attributes:
         folder: where the files are.
-        ca_pem: the CA certificate.
-        ca_sha256: fingerprint of its DER, which enrolment tokens carry.
         task_key_id: 16 hex digits that name the task-signing key.
         task_public: its 32 raw public bytes.
         release_public: those of the key that signs agent packages.
@@ -65,16 +65,24 @@ class Keys:
         self.folder = folder
         self._wrap = wrap
         self._ca_key = _ec_key(folder / "ca.key", wrap)
-        self._ca = self._load_ca(now_ns)
+        self._cas = self._load_cas(now_ns)
         self._task_key = _ed_key(folder / "task.key", wrap)
         self._release_key = _ed_key(folder / "release.key", wrap)
         if wrap is not None:
             rewrap(folder, wrap, wrap)
-        self.ca_pem = self._ca.public_bytes(Encoding.PEM)
-        self.ca_sha256 = self._ca.fingerprint(hashes.SHA256())
         self.task_public = signing.raw_public(self._task_key)
         self.release_public = signing.raw_public(self._release_key)
         self.task_key_id = hashlib.sha256(b"hauberk-task\0" + self.task_public).hexdigest()[:16]
+
+    @property
+    def ca_pem(self) -> bytes:
+        """The CA certificate, and the one before it while that is valid."""
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self._cas)
+
+    @property
+    def ca_sha256(self) -> bytes:
+        """Fingerprint of the CA certificate's DER, which enrolment tokens carry."""
+        return self._cas[0].fingerprint(hashes.SHA256())
 
     @property
     def ca_file(self) -> Path:
@@ -114,11 +122,14 @@ class Keys:
         if path.exists() and key_path.exists():
             current = certificate_of(path)
             left = current.not_valid_after_utc - _time(now_ns)
-            if left > timedelta(days=RENEW_DAYS) and sorted(names_of(current)) == wanted:
+            good = left > timedelta(days=RENEW_DAYS)
+            # Made while the clock was ahead, it would not be valid for long.
+            good = good and current.not_valid_before_utc <= _time(now_ns)
+            if good and sorted(names_of(current)) == wanted:
                 return False
         key = _ec_key(key_path, self._wrap)
         builder = (
-            _builder(_name("Hauberk server"), self._ca.subject, now_ns, SERVER_DAYS)
+            _builder(_name("Hauberk server"), self._cas[0].subject, now_ns, SERVER_DAYS)
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName([_san(n) for n in wanted]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -137,7 +148,7 @@ class Keys:
             (PEM chain, serial in hex, end of validity as wall-clock ns)
         """
         builder = (
-            _builder(_name(agent), self._ca.subject, now_ns, AGENT_DAYS)
+            _builder(_name(agent), self._cas[0].subject, now_ns, AGENT_DAYS)
             .public_key(public)
             .add_extension(
                 x509.SubjectAlternativeName([x509.UniformResourceIdentifier(AGENT_URI + agent)]),
@@ -163,10 +174,35 @@ class Keys:
             .sign(self._ca_key, hashes.SHA256())
         )
 
-    def _load_ca(self, now_ns: int) -> x509.Certificate:
-        path = self.folder / "ca.pem"
-        if path.exists():
-            return certificate_of(path)
+    def renew_ca(self, *, now_ns: int) -> bool:
+        """Certify the CA's key anew when its certificate ends within a year, or is not valid yet.
+
+        Agents get it with their next certificate, within weeks. What the key certified stays good
+        under either, so nobody is cut off meanwhile.
+
+        Returns:
+            True when there is a new one.
+        """
+        now, current = _time(now_ns), self._cas[0]
+        left = current.not_valid_after_utc - now
+        if current.not_valid_before_utc <= now and left > timedelta(days=CA_RENEW_DAYS):
+            return False
+        _log.warning("the CA certificate ends on %s: renewed", current.not_valid_after_utc)
+        former = [one for one in self._cas if one.not_valid_after_utc > now][:1]
+        self._cas = [self._new_ca(now_ns), *former]
+        write_atomic(self.ca_file, self.ca_pem)
+        return True
+
+    def _load_cas(self, now_ns: int) -> list[x509.Certificate]:
+        if not self.ca_file.exists():
+            self._cas = [self._new_ca(now_ns)]
+            write_atomic(self.ca_file, self.ca_pem)
+            return self._cas
+        self._cas = certificates_of(self.ca_file)
+        self.renew_ca(now_ns=now_ns)
+        return self._cas
+
+    def _new_ca(self, now_ns: int) -> x509.Certificate:
         name = _name("Hauberk CA")
         public = self._ca_key.public_key()
         usage = x509.KeyUsage(
@@ -180,7 +216,7 @@ class Keys:
             encipher_only=False,
             decipher_only=False,
         )
-        certificate = (
+        return (
             _builder(name, name, now_ns, CA_DAYS)
             .public_key(public)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -188,14 +224,17 @@ class Keys:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .sign(self._ca_key, hashes.SHA256())
         )
-        write_atomic(path, certificate.public_bytes(Encoding.PEM))
-        return certificate
 
 
 def certificate_of(path: Path) -> x509.Certificate:
     """The first certificate of a PEM file. Raises BadInput."""
+    return certificates_of(path)[0]
+
+
+def certificates_of(path: Path) -> list[x509.Certificate]:
+    """The certificates of a PEM file, at least one. Raises BadInput."""
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadInput(f"not a PEM certificate ({error})", source=str(path)) from error
 

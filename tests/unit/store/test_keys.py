@@ -82,3 +82,37 @@ def test_requests_must_be_signed_by_their_key() -> None:
     pem = other.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     with pytest.raises(BadWire, match="Ed25519"):
         agent_key_of(pem.public_bytes(Encoding.PEM))
+
+
+def test_a_ca_that_ends_within_a_year_is_renewed_and_nobody_is_cut_off(tmp_path: Path) -> None:
+    old = Keys(tmp_path / "keys", now_ns=NOW_NS)
+    first = x509.load_pem_x509_certificate(old.ca_pem)
+    agent = Ed25519PrivateKey.generate().public_key()
+    late = NOW_NS + 9 * 365 * DAY_NS + 30 * DAY_NS
+    pem, _, _ = old.agent_certificate(agent, "a1", now_ns=late)
+    new = Keys(tmp_path / "keys", now_ns=late)
+    current, former = x509.load_pem_x509_certificates(new.ca_pem)
+    assert former == first
+    assert current.public_key() == first.public_key()
+    assert current.not_valid_after_utc > first.not_valid_after_utc
+    assert new.ca_sha256 != old.ca_sha256
+    assert new.ca_file.read_bytes() == new.ca_pem
+    # Both ways: who knows the old one only, and who shows a certificate that it signed.
+    new.server_certificate(["localhost"], now_ns=late)
+    certificate_of(new.server_files[0]).verify_directly_issued_by(first)
+    x509.load_pem_x509_certificate(pem).verify_directly_issued_by(current)
+    assert not new.renew_ca(now_ns=late)
+    # The former one goes when it ends.
+    assert new.renew_ca(now_ns=late + 9 * 365 * DAY_NS + 300 * DAY_NS)
+    assert first not in x509.load_pem_x509_certificates(new.ca_pem)
+
+
+def test_certificates_of_a_clock_that_ran_ahead_are_made_anew(tmp_path: Path) -> None:
+    ahead = Keys(tmp_path / "keys", now_ns=NOW_NS + 3000 * DAY_NS)
+    ahead.server_certificate(["localhost"], now_ns=NOW_NS + 3000 * DAY_NS)
+    back = Keys(tmp_path / "keys", now_ns=NOW_NS)
+    assert x509.load_pem_x509_certificate(back.ca_pem).not_valid_before_utc.timestamp() <= (
+        NOW_NS / 1e9
+    )
+    assert back.server_certificate(["localhost"], now_ns=NOW_NS)
+    assert not back.server_certificate(["localhost"], now_ns=NOW_NS)

@@ -94,6 +94,12 @@ class Channel:
             self.close()
             if not reused or self._aborted:
                 raise Unreachable(f"{self.url} closed the connection: {error}") from error
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise Unreachable(
+                f"{self.url} is not the server of our enrolment, or its CA has expired"
+                f" ({error.verify_message}): look at both clocks; else enrol anew"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"{self.url} does not answer: {error}") from error

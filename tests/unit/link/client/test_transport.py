@@ -118,7 +118,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew(transport, gateway):
 
 def test_a_server_of_another_ca_is_not_spoken_to(identity, other_authority, tmp_path):
     channel = Channel(identity.ids.url, verified_context(other_authority.pem), timeout_s=2)
-    with pytest.raises(Unreachable, match=r"(?i)certificate.verify.failed"):
+    with pytest.raises(Unreachable, match="not the server of our enrolment"):
         channel.call("POST", "/v1/batch", b"secret")
 
 
