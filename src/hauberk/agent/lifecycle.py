@@ -88,7 +88,7 @@ def enroll(
 
 def _wait(error: Temporary, tries: int) -> float:
     """What the server told, and longer and at random: else all the others come back with us."""
-    longest = min(LONGEST_WAIT_S, error.retry_after * 2 ** min(tries, 6))
+    longest = min(LONGEST_WAIT_S, error.retry_after * 2.0 ** min(tries, 6))
     return error.retry_after + random.random() * max(0.0, longest - error.retry_after)  # noqa: S311
 
 
