@@ -9,12 +9,10 @@ from typing import Any
 from litestar import Request, Response
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
-from sqlalchemy.exc import OperationalError
 
 from hauberk import errors
 from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.view import Failure
-from hauberk.store.database import translate
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +81,6 @@ def on_decode(request: AnyRequest, error: Exception) -> JsonResponse:
     return answer(400, "bad_input", f"the body cannot be read: {error}")
 
 
-def on_database(request: AnyRequest, error: OperationalError) -> JsonResponse:
-    """A database that is locked or full."""
-    ours = translate(error)
-    if isinstance(ours, errors.HauberkError):
-        return on_hauberk(request, ours)
-    return on_unexpected(request, error)
-
-
 def on_unexpected(request: AnyRequest, error: Exception) -> JsonResponse:
     """A defect: logged with its trace, told without."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -118,6 +108,5 @@ HANDLERS: dict[int | type[Exception], Any] = {
     errors.HauberkError: on_hauberk,
     HTTPException: on_http,
     **dict.fromkeys(UNDECODABLE, on_decode),
-    OperationalError: on_database,
     Exception: on_unexpected,
 }

@@ -72,6 +72,8 @@ def delete_view(ctx: Ctx, who: Who, view_id: params.PathId) -> None:
 
 def owner_of(who: Identity) -> str:
     """Whose a view is: a user's name, "token:NAME" or "local:root" (no user's name has a colon)."""
+    if who.via == "token":
+        return views.token_owner(who.name)
     return who.name if who.via == "session" else f"{who.via}:{who.name}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from hauberk.errors import BadInput, Conflict, NotFound
@@ -21,7 +21,7 @@ from hauberk.schema.view import (
     UserPatch,
     UserView,
 )
-from hauberk.store import passwords
+from hauberk.store import passwords, views
 from hauberk.store.database import read, write
 from hauberk.store.tables import agent, api_token, session, tenant, user
 
@@ -95,6 +95,7 @@ class Accounts:
             row = _find_user(db, tenant_id, user_id)
             db.execute(delete(session).where(session.c.user_id == user_id))
             db.execute(delete(user).where(user.c.id == user_id))
+            views.disown(db, tenant_id, row["name"])
             _keep_an_admin(db, row)
 
     def tokens(self, tenant_id: str) -> list[TokenView]:
@@ -134,9 +135,9 @@ class Accounts:
 
     def delete_token(self, tenant_id: str, token_id: str) -> None:
         """Revoke a token. Raises NotFound."""
-        where = (api_token.c.tenant == tenant_id) & (api_token.c.id == token_id)
         with write(self._engine) as db:
-            if db.execute(delete(api_token).where(where)).rowcount == 0:
+            where = (api_token.c.tenant == tenant_id) & (api_token.c.id == token_id)
+            if not drop_tokens(db, where):
                 raise NotFound("no such token in this tenant")
 
     def tenants(self) -> list[TenantView]:
@@ -176,6 +177,16 @@ class Accounts:
             created_ms=now // _MS,
             admin_password=password,
         )
+
+
+def drop_tokens(db: Connection, which: ColumnElement[bool]) -> int:
+    """Delete API tokens and what they owned; how many."""
+    rows = db.execute(
+        delete(api_token).where(which).returning(api_token.c.tenant, api_token.c.name)
+    ).all()
+    for home, name in rows:
+        views.disown(db, home, views.token_owner(name))
+    return len(rows)
 
 
 def ensure_tenant(db: Connection, name: str, title: str, now: int) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, delete, select
 from hauberk.ports import Clock
 from hauberk.schema.view import Notice
 from hauberk.store import ledger, ledger_fleet, retention, tasks
+from hauberk.store.accounts import drop_tokens
 from hauberk.store.alarms import Silence
 from hauberk.store.beats import forget_instances
 from hauberk.store.compact import compact
@@ -112,11 +113,11 @@ def expired(engine: Engine, now_ns: int) -> int:
     """Delete credentials that are over; the number of rows. `now_ns` is steady."""
     rules = (
         delete(session).where(session.c.expires_ns <= now_ns),
-        delete(api_token).where(api_token.c.expires_ns <= now_ns - 30 * DAY_NS),
         delete(enrolment).where(enrolment.c.expires_ns <= now_ns - 30 * DAY_NS),
     )
     with write(engine) as db:
-        return sum(db.execute(rule).rowcount for rule in rules)
+        count = drop_tokens(db, api_token.c.expires_ns <= now_ns - 30 * DAY_NS)
+        return count + sum(db.execute(rule).rowcount for rule in rules)
 
 
 def forgotten(engine: Engine, now_ns: int, keep: Keep) -> int:

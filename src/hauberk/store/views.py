@@ -136,6 +136,22 @@ def remove(engine: Engine, tenant: str, owner: str, view_id: str, *, admin: bool
         db.execute(delete(saved_view).where(_c.tenant == tenant, _c.id == view_id))
 
 
+def disown(db: Connection, tenant: str, owner: str) -> None:
+    """An owner is gone: who comes under that name later gets nothing of theirs.
+
+    Views that they shared stay for the others; an admin can delete them.
+    """
+    theirs = and_(_c.tenant == tenant, _c.owner == owner)
+    db.execute(delete(saved_view).where(theirs, _c.shared.is_(False)))
+    former = f"gone:{owner}:{secrets.token_hex(4)}"
+    db.execute(update(saved_view).where(theirs).values(owner=former))
+
+
+def token_owner(name: str) -> str:
+    """Whose the views of an API token are; no user's name has a colon."""
+    return f"token:{name}"
+
+
 def _visible(tenant: str, owner: str) -> ColumnElement[bool]:
     return and_(_c.tenant == tenant, or_(_c.owner == owner, _c.shared.is_(True)))
 

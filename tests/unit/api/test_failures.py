@@ -12,12 +12,6 @@ from hauberk import errors
 from hauberk.api.failures import HANDLERS
 
 
-def locked():
-    error = sqlite3.OperationalError("database is locked")
-    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-    return OperationalError("SELECT secret", {}, error)
-
-
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
@@ -34,7 +28,6 @@ def locked():
         (errors.Unsupported("x"), 501, "unsupported"),
         (errors.HostError("secret"), 500, "failed"),
         (ZeroDivisionError("secret"), 500, "failed"),
-        (locked(), 429, "busy"),
         (OperationalError("secret", {}, sqlite3.OperationalError("secret")), 500, "failed"),
     ],
 )

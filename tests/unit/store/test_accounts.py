@@ -4,7 +4,9 @@ import apikit
 import pytest
 
 from hauberk.errors import BadInput, Conflict, NotFound
-from hauberk.schema.view import TenantInput, TokenInput, UserInput, UserPatch
+from hauberk.schema.view import SavedViewInput, TenantInput, TokenInput, UserInput, UserPatch
+from hauberk.store import views
+from hauberk.store.upkeep import DAY_NS, expired
 
 
 @pytest.fixture
@@ -78,3 +80,43 @@ def test_tenants(stack):
     assert found == {"acme": (1, None), "default": (0, None), "other": (0, None)}
     assert accounts.tenant_exists("acme")
     assert not accounts.tenant_exists("nobody")
+
+
+def test_who_gets_a_former_name_gets_none_of_its_views(stack):
+    accounts, engine = stack.context.access, stack.context.engine
+    ann = UserInput(name="ann", role="viewer")
+    token = TokenInput(name="t", role="viewer", ttl_s=60)
+
+    def save(owner, name, *, shared):
+        data = SavedViewInput(name=name, path="/agents", query="", shared=shared)
+        return views.create(engine, "default", owner, data, now_ns=1).id
+
+    def seen(owner):
+        page = views.page(engine, "default", owner, text="", cursor=None, limit=9, now_ms=1)
+        return {(one.name, one.mine) for one in page.items}
+
+    for _ in range(2):  # a shared view of the same name stays twice
+        user = accounts.create_user("default", ann)
+        made = accounts.create_token("default", token, created_by="x")
+        for owner in ("ann", "token:t"):
+            save(owner, "mine", shared=False)
+            save(owner, "ours", shared=True)
+        assert {("mine", True), ("ours", True)} <= seen("ann")
+        accounts.delete_user("default", user.id)
+        accounts.delete_token("default", made.id)
+        for owner in ("ann", "token:t"):
+            assert seen(owner) == {("ours", False)}
+
+
+def test_views_go_with_a_token_that_has_expired(stack):
+    engine, now = stack.context.engine, stack.context.clock.wall_ns()
+    stack.context.access.create_token(
+        "default", TokenInput(name="t", role="viewer", ttl_s=60), created_by="x"
+    )
+    data = SavedViewInput(name="v", path="/agents", query="")
+    made = views.create(engine, "default", views.token_owner("t"), data, now_ns=1)
+    expired(engine, now)
+    assert views.find(engine, "default", "token:t", made.id).mine
+    assert expired(engine, now + 31 * DAY_NS) == 1
+    with pytest.raises(NotFound):
+        views.find(engine, "default", "token:t", made.id)
