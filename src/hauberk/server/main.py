@@ -40,7 +40,7 @@ from hauberk.server.tls import Tls
 from hauberk.store import upkeep
 from hauberk.store.access import Access
 from hauberk.store.files import make_folder, write_atomic
-from hauberk.store.jobs import Job
+from hauberk.store.jobs import Job, Jobs
 from hauberk.store.keys import Keys
 from hauberk.store.packages import Packages
 from hauberk.store.wrap import load as load_wrap
@@ -100,7 +100,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         context, gateway = self._wire()
-        self.stores.work(self.supervisor)
+        self._work()
         local = listen.bind_local(self.settings.socket)
         remote, here = create(context), create(context, local=True)
         self._apps = [remote, here]
@@ -148,6 +148,16 @@ class Server:
         except Temporary as error:
             _log.error("what waits in the inbox stays there: %s", error)
 
+    def _work(self) -> Jobs:
+        """Start the threads; gives the jobs that watch over the fleet."""
+        stores = self.stores
+        stores.work(self.supervisor)
+        fleet = upkeep.fleet_jobs(stores.engine, self.clock, stores.feed.publish)
+        watch = Jobs(stores.engine, self.clock, fleet, owner=stores.members.id)
+        # Apart from the others: a bad rollout is halted also while the lake is compacted.
+        self.supervisor.start("watch", watch.step, lambda: self.supervisor.stop.wait(1.0))
+        return watch
+
     def _wire(self) -> tuple[Context, Gateway]:
         stores = self.stores
         identities = Identities(stores.agents.peer, self.clock)
@@ -171,8 +181,6 @@ class Server:
         # Each server has a certificate of its own.
         certificate = "certificate" if bus is None else f"certificate {socket.gethostname()}"
         stores.jobs.add(Job(certificate, RENEW_S, self._renew))
-        for job in upkeep.fleet_jobs(stores.engine, self.clock, publish):
-            stores.jobs.add(job)
         scratch = self.settings.folder / "scratch"
         packages = Packages(stores.engine, stores.blobs, self.keys, self.clock, scratch)
         services = self._services = GatewayServices(
@@ -196,7 +204,7 @@ class Server:
                 "workers": stores.consumers.wrong,
                 **{
                     name: lambda name=name: self.supervisor.check(name)  # type: ignore[misc]
-                    for name in ("state", "lake", "jobs", "members")
+                    for name in ("state", "lake", "jobs", "watch", "members")
                 },
             },
             registry=registry,
