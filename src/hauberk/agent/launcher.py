@@ -24,6 +24,7 @@ from hauberk.agent import process
 from hauberk.agent import settings as agent_settings
 from hauberk.agent.settings import AgentSettings
 from hauberk.agent.slots import Slot, Slots, Start, locate
+from hauberk.agent.updater_thread import LAUNCHED
 from hauberk.errors import HauberkError, NotFound
 from hauberk.link.client.files import private_folder
 
@@ -187,7 +188,7 @@ def launch(settings: AgentSettings, env: Mapping[str, str], *, supervise: bool) 
     launcher = Launcher(
         slots,
         agent_command(place[0]),
-        {**env, "HAUBERK_AGENT_FOLDER": settings.folder},
+        {**env, "HAUBERK_AGENT_FOLDER": settings.folder, LAUNCHED: str(os.getpid())},
         trial_s=settings.confirm_s,
         supervise=supervise,
     )

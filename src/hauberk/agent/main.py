@@ -28,7 +28,7 @@ from hauberk.agent.schedule import Plan
 from hauberk.agent.settings import AgentSettings, load
 from hauberk.agent.supervise import Supervisor
 from hauberk.agent.tasks import TaskGate
-from hauberk.agent.updater_thread import Upgrades
+from hauberk.agent.updater_thread import LAUNCHED, Upgrades
 from hauberk.agent.watch import Source, WatchLoop
 from hauberk.errors import HauberkError
 from hauberk.host.clock import SystemClock
@@ -49,6 +49,7 @@ MEMORY_EVERY_NS = 30_000_000_000
 SENSOR_S = 3.0
 STOP_S = 10.0
 GOODBYE_S = 3.0
+AGAIN_S = 10.0
 LEAST_SPOOL = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _log = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ class Agent:
             identity=lambda: self._identity,
             open_now=lambda: self._background.window_open,
             ready=self._leave_for_upgrade,
+            launched=LAUNCHED in os.environ,
         )
         self._upgrades.want(state.current)
         gateway = self._connect(identity)
@@ -241,12 +243,19 @@ class Agent:
         """One last beat, so that the server knows this silence from a killed agent's."""
         why = lifecycle.goodbye(self._settings, self._leaving)
         beat = self._beat([], self._desired.current.version)
-        try:
-            last = Transport(self._identity, timeout_s=GOODBYE_S)
-            last.beat(msgspec.structs.replace(beat, goodbye=why))
-            last.close()
-        except HauberkError as error:
-            _log.info("goodbye not said: %s", error)
+
+        def say() -> None:
+            try:
+                last = Transport(self._identity, timeout_s=GOODBYE_S)
+                last.beat(msgspec.structs.replace(beat, goodbye=why))
+                last.close()
+            except HauberkError as error:
+                _log.info("goodbye not said: %s", error)
+
+        # Looking up a name knows no timeout, and a stop must not wait for it.
+        thread = threading.Thread(target=say, name="goodbye", daemon=True)
+        thread.start()
+        thread.join(GOODBYE_S)
 
     # -- what the parts ask ----------------------------------------------------------------------
 
@@ -365,8 +374,23 @@ def run(settings: AgentSettings) -> int:
         lock.release()
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """As the launcher starts it; the exit status.
+
+    One that fails waits before it ends: what starts it again at once must not eat the machine.
+    """
+    failed = True
     try:
-        sys.exit(run(load(os.environ)))
+        code = run(load(os.environ))
+        failed = False
     except HauberkError as error:
-        sys.exit(f"hauberk agent: {error}")
+        sys.stderr.write(f"hauberk agent: {error}\n")
+        return 1
+    finally:
+        if failed:
+            time.sleep(AGAIN_S)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

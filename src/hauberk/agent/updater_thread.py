@@ -20,10 +20,14 @@ from hauberk.schema.link import Desired, PackageState
 
 DOWNLOADS = "package"
 STATE = "slots.json"
+LAUNCHED = "HAUBERK_LAUNCHER"
 
 
 class Upgrades:
-    """Does nothing where the agent does not run from a package's slot."""
+    """Does nothing where the agent does not run from a package's slot, or not by its launcher.
+
+    Without the launcher nothing would start the new package when this process ends for it.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Upgrades:
         identity: Callable[[], Identity],
         open_now: Callable[[], bool],
         ready: Callable[[], None],
+        launched: bool = True,
         prefix: Path | None = None,
     ) -> None:
         """Nothing is fetched before `run`.
@@ -47,14 +52,18 @@ class Upgrades:
             identity: the one of now.
             open_now: whether a maintenance window is open.
             ready: called when the new package should be started.
+            launched: whether the launcher (its variable is LAUNCHED) started this process.
             prefix: where the interpreter lies; None: this one's.
         """
         self._settings, self._ledger, self._stop, self._identity = settings, ledger, stop, identity
         self._asked = threading.Event()
         self._transport: Transport | None = None
         self._updater: Updater | None = None
+        self._none = "not installed from a package"
         place = locate(prefix or Path(sys.prefix))
-        if place is not None:
+        if place is not None and not launched:
+            self._none = "not started by hauberk-launch, which would start a new package"
+        elif place is not None:
             root, slot = place
             self._updater = Updater(
                 Slots(root, settings.path / STATE),
@@ -84,7 +93,7 @@ class Upgrades:
     def state(self) -> PackageState:
         """What the beat tells."""
         if self._updater is None:
-            return PackageState(state="none", message="not installed from a package")
+            return PackageState(state="none", message=self._none)
         return self._updater.state
 
     def wake(self) -> None:

@@ -8,6 +8,7 @@ import time
 import msgspec
 import pytest
 
+from hauberk.agent import main as module
 from hauberk.agent.main import run
 from hauberk.agent.settings import AgentSettings
 from hauberk.errors import NotFound
@@ -173,3 +174,18 @@ def test_what_happens_on_the_machine_arrives(agent):
 def test_not_enrolled_says_what_to_do(tmp_path):
     with pytest.raises(NotFound, match="hauberk enroll"):
         run(AgentSettings(folder=str(tmp_path / "none")))
+
+
+def test_one_that_cannot_start_does_not_spin(tmp_path, monkeypatch, capsys):
+    waited = []
+    monkeypatch.setattr(module.time, "sleep", waited.append)
+    monkeypatch.setenv("HAUBERK_AGENT_FOLDER", str(tmp_path / "none"))
+    assert module.main() == 1
+    assert "hauberk enroll" in capsys.readouterr().err
+    monkeypatch.setattr(module, "run", lambda _settings: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        module.main()
+    assert waited == [module.AGAIN_S] * 2
+    monkeypatch.setattr(module, "run", lambda _settings: 3)
+    assert module.main() == 3
+    assert len(waited) == 2

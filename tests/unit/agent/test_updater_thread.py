@@ -64,6 +64,28 @@ def test_outside_of_a_package_it_tells_none(tmp_path, identity, ledger_of_real_t
     assert upgrades.state().state == "none"
 
 
+def test_without_the_launcher_nothing_is_upgraded(tmp_path, identity, ledger_of_real_time):
+    """The process would end for the new package, and nobody would start it."""
+    kit.put_slot(tmp_path / "opt")
+    stop = threading.Event()
+    stop.set()
+    upgrades = Upgrades(
+        AgentSettings(folder=str(tmp_path / "state")),
+        SystemClock(),
+        ledger_of_real_time,
+        stop,
+        identity=lambda: identity,
+        open_now=lambda: True,
+        ready=stop.set,
+        launched=False,
+        prefix=tmp_path / "opt/slots/a",
+    )
+    upgrades.want(desired(package=b"x"))
+    upgrades.run()
+    assert upgrades.state().state == "none"
+    assert "hauberk-launch" in upgrades.state().message
+
+
 def test_a_package_comes_over_the_link_and_is_tested(made, gateway, tmp_path):
     upgrades, thread, ready, settings = made
     data = kit.package()
