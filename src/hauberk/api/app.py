@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from litestar import Litestar, Request, Router
@@ -93,7 +95,10 @@ def create(ctx: Context, *, local: bool = False) -> Litestar:
         openapi_config=document.CONFIG,
         plugins=document.PLUGINS,
         request_max_body_size=MAX_BODY,
-        before_send=[secure, requests.count],
+        before_send=[
+            Secure(lambda: not local and ctx.facts().own_certificate),
+            requests.count,
+        ],
         state=State({"context": ctx, "local": local, "streams": stream.Streams()}),
         debug=False,
         logging_config=None,
@@ -131,10 +136,25 @@ async def require_json(request: Request[Any, Any, Any]) -> None:
     raise HTTPException(status_code=415, detail="send the body as Content-Type: application/json")
 
 
-async def secure(message: Message, scope: Scope) -> None:
-    """Put the security headers on every answer."""
-    del scope
-    if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in console.SECURITY_HEADERS.items():
-            headers[name] = value
+class Secure:
+    """Puts the security headers on every answer.
+
+    Args:
+        strict: whether browsers shall come by HTTPS alone; asked at the first answer.
+    """
+
+    def __init__(self, strict: Callable[[], bool]) -> None:
+        self._strict = strict
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        more = {"Strict-Transport-Security": console.HSTS} if self._strict() else {}
+        return console.SECURITY_HEADERS | more
+
+    async def __call__(self, message: Message, scope: Scope) -> None:
+        """The hook."""
+        del scope
+        if message["type"] == "http.response.start":
+            headers = MutableScopeHeaders.from_message(message)
+            for name, value in self._headers.items():
+                headers[name] = value

@@ -19,8 +19,9 @@ Build it with `make console` (needs Node.js and npm), then restart the server,
 or install a wheel that carries it. API and command line work without it:
 the API's description is at /schema/openapi.json.
 """
-# No Strict-Transport-Security: with a certificate of Hauberk's own CA, browsers would turn the
-# warning that people can pass into one that they cannot.
+# With an own certificate only: with one of Hauberk's CA, browsers would turn the warning that
+# people can pass into one that they cannot.
+HSTS = "max-age=31536000"
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "

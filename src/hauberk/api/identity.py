@@ -98,10 +98,13 @@ def authenticate(ctx: Context, connection: AnyConnection) -> Identity | Anonymou
 
 async def allow(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Guard: role, CSRF, and no query parameter that the route doesn't know."""
-    needed = str(handler.opt["role"])
+    # The framework's own answer, which tells the methods alone.
+    needed = "public" if _method(connection) == "OPTIONS" else str(handler.opt["role"])
     who = connection.scope.get("user")
     refuse_unknown(connection, handler)
     if needed == "public":
+        if _method(connection) not in SAFE:
+            refuse_foreign(connection)
         return
     if not isinstance(who, Identity):
         raise Unauthenticated(who.why if isinstance(who, Anonymous) else Anonymous().why)
@@ -120,9 +123,30 @@ def _check(connection: AnyConnection, who: Identity, needed: str) -> None:
     elif RANK[who.role] < RANK[needed]:
         raise Forbidden(f"this needs the role {needed}; you are {who.role}")
     if who.via == "session" and _method(connection) not in SAFE:
+        refuse_foreign(connection)
         given = connection.headers.get(CSRF_HEADER, "")
         if not hmac.compare_digest(given.encode(), who.csrf.encode()):
             raise Forbidden(f"send the session's csrf value (GET /me) as {CSRF_HEADER}")
+
+
+def refuse_foreign(connection: AnyConnection) -> None:
+    """A page of another site must not act with this browser's session, nor log it in.
+
+    What the browser says of the site counts; `Origin` where it says nothing. Other clients send
+    neither. A proxy in front may have changed `Host`, but not `Sec-Fetch-Site`.
+
+    Raises:
+        Forbidden: the request comes from another site's page.
+    """
+    site = connection.headers.get("Sec-Fetch-Site")
+    origin = connection.headers.get("Origin")
+    if site is not None:
+        foreign = site not in ("same-origin", "none")
+    else:
+        host = connection.headers.get("Host", "")
+        foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
+    if foreign:
+        raise Forbidden("the request comes from a page of another site")
 
 
 def _note(ctx: Context, connection: AnyConnection, who: Identity, reason: str) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from litestar import get
+from litestar.testing import TestClient
 
 from hauberk.api import app
 
@@ -24,8 +27,17 @@ def test_every_answer_has_the_security_headers(stack):
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["x-frame-options"] == "DENY"
-            assert "strict-transport-security" not in headers
+            assert headers["strict-transport-security"] == "max-age=31536000"
         assert client.get("/api/v1/me").headers.get("cache-control") == "no-store"
+
+
+def test_a_certificate_of_our_own_ca_pins_no_browser(stack):
+    facts = replace(stack.context.facts(), own_certificate=False)
+    context = replace(stack.context, facts=lambda: facts)
+    with TestClient(app.create(context)) as client:
+        assert "strict-transport-security" not in client.get("/healthz").headers
+    with stack.client(local=True) as client:
+        assert "strict-transport-security" not in client.get("/healthz").headers
 
 
 def test_bodies_that_are_not_json_are_refused(stack):
