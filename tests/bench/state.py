@@ -59,6 +59,7 @@ def applies(kit: Kit, seconds: float, *, change: bool) -> float:
             wire.encode_batch([wire.encode_table(f"asset/{SUB}", struct, rows, meta)])
         )
         home = f"w{epoch % 16}"
+        kit.home("default", home)
         incoming = Incoming("default", home, kit.clock.wall + epoch, epoch, batch.tables)
         assets.apply([incoming], lambda _db, _done: None)
         done += PACKAGES

@@ -260,6 +260,7 @@ class Feeder:
 
     def __init__(self, kit: Kit, home: str) -> None:
         self.kit, self.home = kit, home
+        kit.home("default", home)
         self.assets = Assets(kit.engine, hostname=lambda _t, _w: "web-1")
 
     def __call__(self, *parts: wire.Table) -> Applied:

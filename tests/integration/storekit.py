@@ -11,6 +11,7 @@ import statekit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql import insert
 
 from hauberk.link import envelope, wire
 from hauberk.link.client.identity import csr
@@ -28,10 +29,11 @@ from hauberk.schema.link import (
 from hauberk.store.agents import Agents
 from hauberk.store.arrow import to_arrow
 from hauberk.store.blobs import FolderBlobs
-from hauberk.store.database import open_database
+from hauberk.store.database import open_database, write
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.keys import Keys
 from hauberk.store.packages import Packages
+from hauberk.store.tables import workload
 
 NOW_NS = 1_790_000_000 * 10**9
 TABLE = "process_activity"
@@ -93,6 +95,12 @@ class Kit:
             EnrolRequest(token=self.token(tenant), csr=csr(key), facts=FACTS, version="1")
         )
         return key, reply, self.agents.peer(reply.agent, serial_of(reply.certificate))
+
+    def home(self, tenant: str = "default", name: str = "w") -> None:
+        """A workload of that name, without an agent."""
+        row = {"tenant": tenant, "id": name, "created_ns": NOW_NS}
+        with write(self.engine) as db:
+            db.execute(insert(workload).values(row).on_conflict_do_nothing())
 
     def peer(self, tenant: str = "default") -> Peer:
         return self.enrol(tenant)[2]

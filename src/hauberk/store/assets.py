@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, tuple_, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
@@ -28,7 +28,7 @@ from hauberk.store.dialect import index_key, storable_fields
 from hauberk.store.labels import kind_of
 from hauberk.store.labels import kinds as kinds_here
 from hauberk.store.sets import Incoming, collections, relations, roles, structs
-from hauberk.store.tables import asset, asset_change, collection, snapshot_part
+from hauberk.store.tables import asset, asset_change, collection, snapshot_part, workload
 
 CONSUMER = "state"
 MAX_PARTS = 100_000
@@ -70,11 +70,16 @@ class Assets:
     ) -> Applied:
         """Apply batches, all or nothing, with what `keep` writes: the consumer's position.
 
-        A table that cannot be used is left out whole and told in `poison`.
+        A table that cannot be used is left out whole and told in `poison`. What still waited of a
+        workload that was removed is passed over.
         """
         done = Applied()
         with write(self._engine) as db:
+            homes = _homes(db, batches)
             for batch in batches:
+                if (batch.tenant, batch.workload) not in homes:
+                    _log.info("state: a batch of workload %s, which was removed", batch.workload)
+                    continue
                 for table in batch.tables:
                     try:
                         with db.begin_nested():
@@ -113,6 +118,19 @@ class Assets:
             )
             for row in fresh
         ]
+
+
+def _homes(db: Connection, batches: Sequence[Incoming]) -> set[tuple[str, str]]:
+    """(tenant, workload) of those that exist."""
+    asked = sorted({(batch.tenant, batch.workload) for batch in batches})
+    found: set[tuple[str, str]] = set()
+    for first in range(0, len(asked), _CHUNK):
+        some = asked[first : first + _CHUNK]
+        query = select(workload.c.tenant, workload.c.id).where(
+            tuple_(workload.c.tenant, workload.c.id).in_(some)
+        )
+        found |= {(row[0], row[1]) for row in db.execute(query)}
+    return found
 
 
 def _apply(db: Connection, batch: Incoming, table: Table) -> Rows:

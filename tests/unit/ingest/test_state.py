@@ -38,6 +38,7 @@ def packages(*names: str, epoch: int = 1, sub: str = "software.os_package") -> b
 def consumer(kit: Kit, tmp_path: Path):
     def make(log: Log | None = None) -> StateConsumer:
         log = log or kit.inbox
+        kit.home()
         names = Hostnames(kit.engine)
         assets = Assets(kit.engine, hostname=names.of)
         live = Live(Feed(kit.clock), names)

@@ -13,6 +13,7 @@ from hauberk.ingest.positions import Positions
 from hauberk.link import wire
 from hauberk.link.rows import CollectionRow, GoneRow
 from hauberk.schema.asset import Collection, Problem
+from hauberk.store import removal
 from hauberk.store.assets import CONSUMER, Applied, Assets, is_inventory
 from hauberk.store.database import read, write
 from hauberk.store.sets import Incoming
@@ -43,6 +44,7 @@ class Feeder:
 
     def __call__(self, *tables: wire.Table, tenant: str = "default", home: str = "w") -> Applied:
         self.position += 1
+        self.kit.home(tenant, home)
         self.kit.clock.forward(1)
         batch = wire.decode_batch(wire.encode_batch(tables))
         one = Incoming(tenant, home, self.kit.clock.wall, self.position, batch.tables)
@@ -230,6 +232,19 @@ def test_values_that_sql_cannot_hold_are_poison(feed: Feeder) -> None:
     done = feed(msgspec.structs.replace(one, columns=columns), table(package("a")))
     assert len(done.poison) == 1
     assert set(feed.rows()) == {"a"}
+
+
+def test_what_still_waited_of_a_removed_workload_is_passed_over(feed: Feeder) -> None:
+    kit = feed.kit
+    feed(table(package("a")))
+    removal.remove(kit.engine, kit.clock, "default", "w")
+    gone = wire.decode_batch(wire.encode_batch([table(package("b"), epoch=2)]))
+    late = Incoming("default", "w", NOW_NS, 2, gone.tables)
+    kit.home("default", "w2")
+    done = feed.assets.apply([late, Incoming("default", "w2", NOW_NS, 3, gone.tables)], feed.keep)
+    assert done.poison == []
+    with read(kit.engine) as db:
+        assert db.execute(select(asset.c.workload).distinct()).scalars().all() == ["w2"]
 
 
 def test_a_failed_transaction_leaves_nothing(feed: Feeder) -> None:
