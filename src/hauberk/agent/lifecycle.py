@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 import hauberk
 from hauberk.agent import cgroup, process
@@ -16,8 +19,10 @@ from hauberk.errors import Busy, Conflict, Temporary, Unreachable
 from hauberk.host.facts import workload_facts
 from hauberk.host.live import LiveHost
 from hauberk.link.client.enrol import enrol
-from hauberk.link.client.files import private_folder
+from hauberk.link.client.files import private_folder, write_atomic
 from hauberk.link.client.identity import Ids
+from hauberk.link.wire import UNDECODABLE
+from hauberk.schema.link import Beat
 
 STOP_S = 15.0
 KILL_S = 5.0
@@ -25,7 +30,9 @@ DATA = Path("/var/lib/hauberk")  # ours alone: removed when nothing is left in i
 # Thousands of machines behind one address share the few enrolments per second it has.
 PATIENCE_S = 3600.0
 LONGEST_WAIT_S = 60.0
+_log = logging.getLogger(__name__)
 LEAVING = "leaving"
+GOODBYE = "goodbye"
 LAUNCHER = "launcher.pid"
 _FOLDERS = ("identity", "spool", "refused", "package")
 _FILES = (
@@ -36,6 +43,7 @@ _FILES = (
     LAUNCHER,
     "grant.json",
     "cgroup.json",
+    GOODBYE,
 )
 
 
@@ -149,3 +157,29 @@ def stop(settings: AgentSettings) -> bool:
 def goodbye(settings: AgentSettings, why: str) -> str:
     """What the last beat says: `why`, or that the agent is being uninstalled."""
     return "uninstall" if (settings.path / LEAVING).exists() else why
+
+
+def keep_goodbye(settings: AgentSettings, beat: Beat) -> None:
+    """Keep the last beat until the server has it: else it takes an ordered end for a kill."""
+    try:
+        write_atomic(settings.path / GOODBYE, msgspec.msgpack.encode(beat))
+    except OSError as error:
+        _log.warning("goodbye is not kept: %s", error)
+
+
+def kept_goodbye(settings: AgentSettings, boot: str) -> Beat | None:
+    """What the agent before this one could not say, in this boot."""
+    path = settings.path / GOODBYE
+    try:
+        beat = msgspec.msgpack.decode(path.read_bytes(), type=Beat)
+    except FileNotFoundError:
+        return None
+    except (OSError, *UNDECODABLE) as error:
+        _log.warning("%s: %s", path, error)
+        return None
+    return beat if beat.boot == boot else None
+
+
+def goodbye_said(settings: AgentSettings) -> None:
+    """The server has it."""
+    (settings.path / GOODBYE).unlink(missing_ok=True)

@@ -68,7 +68,8 @@ class Gateway(Protocol):
 class Hooks(msgspec.Struct, kw_only=True):
     """What the link asks of the rest of the agent.
 
-    `beat` makes the message of now; `rotate` renews the identity; `identity_changed` looks
+    `beat` makes the message of now; `former` gives the goodbye that the agent before this one could
+    not say, `former_said` ends it; `rotate` renews the identity; `identity_changed` looks
     whether another identity lies on disk and gives it; the others pass on what the server wants.
     """
 
@@ -79,6 +80,8 @@ class Hooks(msgspec.Struct, kw_only=True):
     rotate: Callable[[Identity, Gateway], Identity]
     identity_changed: Callable[[Identity], Identity | None]
     connect: Callable[[Identity], Gateway]
+    former: Callable[[], Beat | None] = lambda: None
+    former_said: Callable[[], None] = lambda: None
 
 
 class LinkLoop:
@@ -157,6 +160,7 @@ class LinkLoop:
         try:
             with self._ledger.measure("beat"):
                 beat = self._hooks.beat(entries, self._desired.current.version)
+                self._former(beat)
                 reply = self._gateway.beat(beat)
         except Temporary as error:
             wait = self._backoff.failed(error.retry_after)
@@ -177,6 +181,19 @@ class LinkLoop:
             self._send_ns = 0
         self._ledger.told(len(entries))
         self._take(reply)
+
+    def _former(self, now: Beat) -> None:
+        former = self._hooks.former()
+        if former is None:
+            return
+        told = msgspec.structs.replace(former, wall_ns=now.wall_ns, mono_ns=now.mono_ns)
+        try:
+            self._take(self._gateway.beat(told))
+        except GatewayRefused as error:
+            if error.refusal.code != "drop":
+                raise
+            _log.warning("link: the goodbye of the agent before is refused: %s", error)
+        self._hooks.former_said()
 
     def _next_beat(self, now: int, seconds: float) -> None:
         self._beat_ns = now + int(seconds * (0.9 + 0.2 * self._random()) * _NS)

@@ -168,12 +168,15 @@ class Agent:
                 rotate=self._rotate,
                 identity_changed=self._identity_changed,
                 connect=self._connect,
+                former=lambda: self._former,
+                former_said=self._former_said,
             ),
             gateway=gateway,
             beat_s=settings.beat_s,
             random=random.random,
         )
         self._sensor: Source | None = None
+        self._former = lifecycle.kept_goodbye(settings, self._boot)
         self._expires_ns = identity.expires_ns()
 
     def run(self) -> int:
@@ -197,11 +200,13 @@ class Agent:
         left = supervisor.join(STOP_S)
         self._grant.save()
         self._guard.stop()
+        goodbye = self._goodbye()
+        lifecycle.keep_goodbye(self._settings, goodbye)
         if left:
             _log.error("stopped, but these threads did not end: %s", ", ".join(left))
             return 3
         self._link.close()
-        self._say_goodbye()
+        self._say(goodbye)
         self._spool.close()
         _log.info("agent stopped")
         return 0
@@ -239,16 +244,20 @@ class Agent:
         self._leaving = "upgrade"
         self.stop.set()
 
-    def _say_goodbye(self) -> None:
+    def _goodbye(self) -> Beat:
         """One last beat, so that the server knows this silence from a killed agent's."""
         why = lifecycle.goodbye(self._settings, self._leaving)
-        beat = self._beat([], self._desired.current.version)
+        return msgspec.structs.replace(self._beat([], self._desired.current.version), goodbye=why)
+
+    def _say(self, goodbye: Beat) -> None:
+        """Now if it can be; else the next start says it."""
 
         def say() -> None:
             try:
                 last = Transport(self._identity, timeout_s=GOODBYE_S)
-                last.beat(msgspec.structs.replace(beat, goodbye=why))
+                last.beat(goodbye)
                 last.close()
+                lifecycle.goodbye_said(self._settings)
             except HauberkError as error:
                 _log.info("goodbye not said: %s", error)
 
@@ -290,6 +299,10 @@ class Agent:
             budget=self._guard.state(window_open=self._background.window_open),
             alarms=self._guard.alarms(),
         )
+
+    def _former_said(self) -> None:
+        self._former = None
+        lifecycle.goodbye_said(self._settings)
 
     def _take_desired(self, desired: Desired) -> None:
         self._path.pct = desired.budget.event_pct

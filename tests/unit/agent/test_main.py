@@ -171,6 +171,25 @@ def test_what_happens_on_the_machine_arrives(agent):
     assert agent.conflicts == []
 
 
+def test_a_goodbye_that_nobody_heard_is_said_at_the_next_start(agent):
+    """Else the server takes the ordered end for a kill."""
+    agent.start()
+    agent.until(lambda: agent.beats)
+    first = agent.beats[-1].instance
+    route = agent.gateway.routes.pop(("POST", "/v1/beat"))
+    assert agent.stop()[0] == 0
+    agent.gateway.routes["POST", "/v1/beat"] = route
+    seen = len(agent.beats)
+    agent.start()
+    agent.until(lambda: len(agent.beats) > seen + 1)
+    said, new = agent.beats[seen : seen + 2]
+    assert (said.instance, said.goodbye) == (first, "stopped")
+    assert new.instance != first
+    assert agent.stop()[0] == 0
+    assert [b.instance for b in agent.beats if b.goodbye] == [first, new.instance]
+    assert not (agent.folder / "goodbye").exists()
+
+
 def test_not_enrolled_says_what_to_do(tmp_path):
     with pytest.raises(NotFound, match="hauberk enroll"):
         run(AgentSettings(folder=str(tmp_path / "none")))
