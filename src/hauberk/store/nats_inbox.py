@@ -83,7 +83,8 @@ class NatsInbox:
         self._max_bytes = max(NEED_PAYLOAD, max_bytes // partitions)
         self._window_s = window_s
         self._refusing = self._closed = False
-        self._failing = ""
+        # Why batches were refused last, and why the streams cannot be asked: each mends by itself.
+        self._failing = self._mute = ""
         self._under_way: set[asyncio.Task[None]] = set()
         found = link.call(self._open(), timeout_s=_START_S + 5)
         self.logs = tuple(
@@ -115,7 +116,7 @@ class NatsInbox:
             items, size = log.depth()
             if items >= self._max_items or size >= self._max_bytes:
                 return f"partition {log.name} holds {items} batches of {size} bytes: agents wait"
-        return self._failing
+        return self._failing or self._mute
 
     def submit(self, items: Sequence[InboxItem]) -> Future[list[int | None]]:
         """`append` without waiting; the future fails as `append` raises."""
@@ -223,7 +224,7 @@ class NatsInbox:
             self._failing = text
             return Temporary(text, retry_after=2.0)
         found = self._link.translate(error)
-        self._failing = str(found)
+        self._mute = str(found)
         return found
 
     async def _open(self) -> list[StreamInfo]:
@@ -285,11 +286,11 @@ class NatsInbox:
                 try:
                     log.told(await self._link.js.stream_info(log.stream))
                 except (NatsError, OSError) as error:
-                    self._failing = str(self._link.translate(error))
-                    _log.debug("inbox: %s", self._failing)
+                    self._mute = str(self._link.translate(error))
+                    _log.debug("inbox: %s", self._mute)
                     break
             else:
-                self._failing = ""
+                self._mute = ""
 
     def _arrived(self, subject: str, payload: bytes) -> None:
         number = subject.rpartition(".")[2]
