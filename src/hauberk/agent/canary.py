@@ -1,8 +1,9 @@
 """Is the event path alive? The agent starts a harmless program and must hear of it by its sensor.
 
-Every few minutes, on every tier. What does not come back in time is an alarm: the sensor is opened
-anew, and the time since the last proof is told as blind. A canary that may have drowned in a full
-ring proves nothing either way and is sent again.
+Of its start and of its end, every few minutes, on every tier. When two in a row do not come back in
+time that is an alarm: the sensor is opened anew, and the time since the last proof is told as
+blind. One alone may only have met a machine that stood still, or slept. A canary that may have
+drowned in a full ring proves nothing either way and is sent again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from hauberk.ports import Clock, EventSink
-from hauberk.schema.event import LAUNCH, ProcessActivity
+from hauberk.schema.event import LAUNCH, TERMINATE, ProcessActivity
 from hauberk.schema.link import Alarm, SensorHealth
 
 EVERY_S = 300.0
@@ -55,10 +56,11 @@ class Canary:
         self._sink, self._clock = sink, clock
         self._every_ns = int(every_s * _NS)
         self._start, self._end = start or launch, end or reap
-        self._pid = 0
+        self._pid, self._marker = 0, ""
+        self._misses = 0
         self._sent_ns = self._due_ns = 0
         self._lost = 0
-        self._seen = False
+        self._missing: set[int] = set()
         self._proof_ns: int | None = None
         self._proof_wall_ns = 0
         self._alarm: Alarm | None = None
@@ -67,15 +69,15 @@ class Canary:
 
     def sink(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """Pass rows on, looking for the canary while one is out."""
-        if self._pid and not self._seen and table == ProcessActivity.TABLE:
+        if self._pid and self._missing and table == ProcessActivity.TABLE:
             for row in rows:
+                # By its marker too: a sensor in another pid namespace knows it by another number.
                 if (
                     isinstance(row, ProcessActivity)
-                    and row.pid == self._pid
-                    and row.activity_id == LAUNCH
+                    and row.activity_id in self._missing
+                    and (row.pid == self._pid or self._marker in row.argv)
                 ):
-                    self._seen = True
-                    break
+                    self._missing.discard(row.activity_id)
         self._sink(table, rows)
 
     def turn(self, health: SensorHealth) -> str:
@@ -85,7 +87,7 @@ class Canary:
             if health.tier != "none" and now >= self._due_ns:
                 self._send(health, now)
             return ""
-        if self._seen:
+        if not self._missing:
             self._back(now)
             return ""
         if now - self._sent_ns < DEADLINE_S * _NS:
@@ -94,8 +96,17 @@ class Canary:
         if health.lost > self._lost or health.tier == "none":
             self._due_ns = now + int(AGAIN_S * _NS)
             return ""
-        self._due_ns = now + int(AGAIN_S * _NS)
-        why = f"a start of its own did not come back within {DEADLINE_S:.0f} s"
+        self._misses += 1
+        if self._misses == 1:
+            self._due_ns = now
+            return ""
+        # One that stays deaf is opened anew ever more rarely: that costs, and helps less each time.
+        pause = int(AGAIN_S * _NS) << min(self._misses - 2, 16)
+        self._due_ns = now + min(pause, max(self._every_ns, int(AGAIN_S * _NS)))
+        what = "start" if LAUNCH in self._missing else "end"
+        why = (
+            f"the {what} of a program of its own did not come back within {DEADLINE_S:.0f} s, twice"
+        )
         if self._alarm is None or self._mended_ns:
             what = ", ".join(health.sources) or "sensor"
             since = self._proof_wall_ns or self._clock.wall_ns()
@@ -128,18 +139,22 @@ class Canary:
 
     def _send(self, health: SensorHealth, now: int) -> None:
         polled = not any(s.startswith(("bpf:", "proc-connector")) for s in health.sources)
+        self._marker = MARKER + secrets.token_hex(8)
         try:
-            self._pid = self._start(MARKER + secrets.token_hex(8), polled)
+            self._pid = self._start(self._marker, polled)
         except OSError as error:
             self.failed_starts = f"canary could not start: {error}"
             self._due_ns = now + self._every_ns
             _log.warning("%s", self.failed_starts)
             return
         self.failed_starts = ""
-        self._seen, self._sent_ns, self._lost = False, now, health.lost
+        # One that must live until it is seen has no end of its own.
+        self._missing = {LAUNCH} if polled else {LAUNCH, TERMINATE}
+        self._sent_ns, self._lost = now, health.lost
 
     def _back(self, now: int) -> None:
         self._over()
+        self._misses = 0
         self._proof_ns, self._proof_wall_ns = now, self._clock.wall_ns()
         self._due_ns = now + self._every_ns
         if self._alarm is not None and not self._mended_ns:

@@ -1,3 +1,4 @@
+import itertools
 import os
 import time
 
@@ -13,6 +14,10 @@ BPF = SensorHealth(tier="B", sources=["bpf:tp_btf/sched_process_exec"])
 
 def launched(pid):
     return ProcessActivity(activity_id=1, time_ns=1, mono_ns=1, pid=pid, is_self=True)
+
+
+def ended(pid):
+    return ProcessActivity(activity_id=2, time_ns=1, mono_ns=1, pid=pid, is_self=True)
 
 
 class World:
@@ -44,7 +49,7 @@ def test_a_canary_that_comes_back_is_the_proof(world, clock):
     assert canary.turn(BPF) == ""
     ((marker, polled),) = world.started
     assert (marker[:15], polled) == ("hauberk-canary-", False)
-    rows = [launched(5), launched(1001)]
+    rows = [launched(5), launched(1001), ended(1001)]
     canary.sink("process_activity", rows)
     assert world.rows == [("process_activity", rows)]  # recorded like everything else
     assert canary.turn(BPF) == ""
@@ -62,7 +67,7 @@ def test_a_canary_that_comes_back_is_the_proof(world, clock):
 def test_one_that_does_not_is_an_alarm_until_another_does(world, clock):
     canary = world.canary
     canary.turn(BPF)
-    canary.sink("process_activity", [launched(1001)])
+    canary.sink("process_activity", [launched(1001), ended(1001)])
     canary.turn(BPF)
     proof = clock.wall_ns()
     clock.advance(EVERY_S)
@@ -70,6 +75,10 @@ def test_one_that_does_not_is_an_alarm_until_another_does(world, clock):
     clock.advance(DEADLINE_S - 1)
     assert canary.turn(BPF) == ""
     clock.advance(1)
+    assert canary.turn(BPF) == ""  # one alone may have met a machine that slept
+    assert canary.alarms() == []
+    canary.turn(BPF)
+    clock.advance(DEADLINE_S)
     assert "did not come back" in canary.turn(BPF)
     (alarm,) = canary.alarms()
     assert (alarm.kind, alarm.since_ns) == ("sensor_detached", proof)
@@ -77,11 +86,46 @@ def test_one_that_does_not_is_an_alarm_until_another_does(world, clock):
     assert canary.blind_since_ns() == proof
     clock.advance(AGAIN_S)
     canary.turn(BPF)
-    canary.sink("process_activity", [launched(1003)])
+    canary.sink("process_activity", [launched(1004), ended(1004)])
     canary.turn(BPF)
     assert canary.alarms() == [alarm]  # every beat shall have seen it
     clock.advance(TOLD_S + 1)
     assert canary.alarms() == []
+
+
+def test_a_sensor_that_counts_pids_otherwise_knows_it_by_its_marker(world):
+    world.canary.turn(BPF)
+    ((marker, _),) = world.started
+    for kind in (1, 2):
+        argv = ["/bin/true", marker]
+        row = ProcessActivity(activity_id=kind, time_ns=1, mono_ns=1, pid=77, argv=argv)
+        world.canary.sink("process_activity", [row])
+    world.canary.turn(BPF)
+    assert world.canary.age_s() == 0
+
+
+def test_a_sensor_that_hears_no_ends_any_more_is_noticed(world, clock):
+    for pid in (1001, 1002):
+        assert world.canary.turn(BPF) == ""
+        world.canary.sink("process_activity", [launched(pid)])
+        assert world.canary.turn(BPF) == ""
+        clock.advance(DEADLINE_S)
+        why = world.canary.turn(BPF)
+    assert "the end of its own program" in why
+    assert [a.kind for a in world.canary.alarms()] == ["sensor_detached"]
+
+
+def test_one_that_stays_deaf_is_opened_anew_ever_more_rarely(world, clock):
+    anew = []
+    for second in range(4 * 3600):
+        if world.canary.turn(BPF):
+            anew.append(second)
+        clock.advance(1)
+    pauses = [b - a for a, b in itertools.pairwise(anew)]
+    assert pauses[0] < 3 * DEADLINE_S
+    assert pauses[:4] == sorted(pauses[:4])
+    assert len(anew) < 60
+    assert max(pauses) <= EVERY_S + DEADLINE_S + 5
 
 
 def test_one_that_may_have_drowned_proves_nothing(world, clock):
