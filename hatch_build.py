@@ -83,8 +83,10 @@ def build_bpf(root: Path, out: Path) -> None:
             built = Path(folder) / f"{source.name[:-2]}.o"
             flags = ["-g", "-O2", "-Wall", "-target", "bpf", f"-D__TARGET_ARCH_{arch}"]
             include = f"-I/usr/include/{machine}-linux-gnu"
+            # BTF names the source files: wherever they lie, the object is the same.
+            same = f"-ffile-prefix-map={root}=."
             run(
-                ["clang", *flags, include, "-c", str(source), "-o", str(built)],
+                ["clang", *flags, same, include, "-c", str(source), "-o", str(built)],
                 "eBPF objects",
                 fallback,
             )
@@ -115,6 +117,7 @@ def build_reader(root: Path, out: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # cffi announces the file it writes
             ffi.emit_c_code(str(glue))
         flags = ["-shared", "-fPIC", "-O2", "-fstack-protector-strong", "-Wl,-z,relro,-z,now"]
+        flags += ["-s", f"-ffile-prefix-map={root}=.", f"-ffile-prefix-map={folder}=."]
         # RPATH, not RUNPATH: it also serves libbpf's own need of libelf.
         rpath = ["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN"]
         includes = [f"-I{bpf}", f"-I{sysconfig.get_path('include')}"]
