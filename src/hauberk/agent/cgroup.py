@@ -6,8 +6,9 @@ whatever it does, the event path's grant is left. A group for the background thr
 worse: a thread that the kernel stops while it holds the interpreter's lock stops all others. The
 hourly mean of background work is kept by pacing (agent/budget.py), here as without a group.
 
-Only this process is ever moved. Nothing else in the hierarchy is changed but, on v2, which
-controllers the agent's own parent group hands down.
+Only this process is ever moved, and on v2 the launcher that stays as its parent: a group with
+processes of its own hands no controller down. Nothing else in the hierarchy is changed but, on v2,
+which controllers the agent's own parent group hands down.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ PERIOD_US = 100_000
 WEIGHT, URGENT_WEIGHT, IO_WEIGHT = 100, 1000, 20
 SHARES_PER_WEIGHT = 10.24
 HIGH_SHARE = 0.8
+# With less the kernel would kill every agent that starts, also the one that would hear of more.
+LEAST_MEMORY = 64 * 1024 * 1024
 V1_WANTED, V2_WANTED = ("cpu", "memory", "blkio"), ("cpu", "memory", "io")
 By = Literal["cgroup2", "cgroup1", "pacing"]
 _log = logging.getLogger(__name__)
@@ -96,14 +99,18 @@ class _Left(msgspec.Struct, frozen=True, kw_only=True):
 class OwnCgroup:
     """The agent's own group. Not thread-safe."""
 
-    def __init__(self, folder: Path, *, tree: Tree | None = None, pid: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, tree: Tree | None = None, pid: int | None = None, launcher: int = 0
+    ) -> None:
         """Nothing is made before `enter`.
 
         Args:
             folder: of the agent's state; names the group, so that a restart finds it again.
             tree: the file system.
             pid: this process.
+            launcher: our own launcher, when it is the parent of this process.
         """
+        self._launcher = launcher
         self._file = folder / "cgroup.json"
         self._tree: Tree = tree or LiveTree()
         self._pid = pid or os.getpid()
@@ -254,6 +261,7 @@ class OwnCgroup:
             reasons.append(f"{group.path}: {error.strerror or error}")
             self._drop(group)
             return
+        self._take_launcher_along(group)
         for controller in wanted:
             try:
                 if controller not in self._handed(parent):
@@ -271,6 +279,15 @@ class OwnCgroup:
         except OSError as error:
             reasons.append(f"cannot move back to {parent}: {error.strerror or error}")
         self._drop(group)
+
+    def _take_launcher_along(self, group: _Group) -> None:
+        """Only where it is the last one that keeps the parent group from handing down."""
+        try:
+            others = self._tree.read(group.parent / "cgroup.procs").split()
+            if self._launcher and others == [str(self._launcher)]:
+                self._tree.write(group.path / "cgroup.procs", others[0])
+        except OSError as error:
+            _log.debug("%s: %s", group.parent, error)
 
     def _drop(self, group: _Group) -> None:
         try:
@@ -382,13 +399,14 @@ def _bounds(
 ) -> list[tuple[str, str, bool]]:
     """(file, text, whether the bound counts on it) for one controller."""
     quota = max(int(cap_pct(budget) / 100 * PERIOD_US), 1000)
-    high = int(budget.memory_bytes * HIGH_SHARE)
+    memory = max(budget.memory_bytes, LEAST_MEMORY)
+    high = int(memory * HIGH_SHARE)
     if v2:
         return {
             "cpu": [("cpu.max", f"{quota} {PERIOD_US}", True), ("cpu.weight", str(weight), False)],
             "memory": [
                 ("memory.high", str(high), False),
-                ("memory.max", str(budget.memory_bytes), True),
+                ("memory.max", str(memory), True),
             ],
             "io": [("io.weight", f"default {IO_WEIGHT}", False)],
         }[controller]
@@ -400,7 +418,7 @@ def _bounds(
         ],
         "memory": [
             ("memory.soft_limit_in_bytes", str(high), False),
-            ("memory.limit_in_bytes", str(budget.memory_bytes), True),
+            ("memory.limit_in_bytes", str(memory), True),
         ],
         "blkio": [
             ("blkio.bfq.weight", str(IO_WEIGHT), False),

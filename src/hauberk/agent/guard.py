@@ -15,6 +15,7 @@ from hauberk.agent.canary import Canary
 from hauberk.agent.cgroup import OwnCgroup
 from hauberk.agent.integrity import open_integrity
 from hauberk.agent.pressure import Pressure
+from hauberk.agent.updater_thread import LAUNCHED
 from hauberk.ports import Clock, EventSink
 from hauberk.schema.link import Alarm, Budget, BudgetState, SensorHealth
 
@@ -51,7 +52,9 @@ class Guard:
         self._path, self._clock = path, clock
         self._lock = threading.Lock()
         self._budget = budget
-        self.cgroup = OwnCgroup(folder)
+        launcher = os.environ.get(LAUNCHED, "")
+        parent = os.getppid()
+        self.cgroup = OwnCgroup(folder, launcher=parent if launcher == str(parent) else 0)
         self.pressure = Pressure(
             clock, limit_pct=budget.pressure_pct, throttled_s=self.cgroup.throttled_s
         )

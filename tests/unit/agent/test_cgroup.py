@@ -204,6 +204,27 @@ def test_v2_never_moves_others_it_paces_and_says_why(make):
     assert Path("/cg") / own.name not in tree.groups
 
 
+def test_v2_takes_its_own_launcher_along_and_nobody_else(tmp_path):
+    """It stays as the parent after an upgrade, and would leave the agent without bounds."""
+    tree = v2_tree(procs=(6, 7))
+    own = OwnCgroup(tmp_path, tree=tree, pid=7, launcher=6)
+    own.enter(BUDGET)
+    assert own.by == "cgroup2"
+    assert tree.files[Path("/cg") / own.name / "cgroup.procs"].split() == ["7", "6"]
+    tree = v2_tree(procs=(1, 6, 7))
+    own = OwnCgroup(tmp_path, tree=tree, pid=7, launcher=6)
+    own.enter(BUDGET)
+    assert own.by == "pacing"
+    assert tree.files[Path("/cg/cgroup.procs")].split() == ["1", "6", "7"]
+
+
+def test_no_bound_is_so_small_that_the_agent_cannot_start(make):
+    tree = v2_tree()
+    own = make(tree)
+    own.enter(Budget(memory_bytes=1 << 20))
+    assert tree.files[Path("/cg") / own.name / "memory.max"] == str(cgroup.LEAST_MEMORY)
+
+
 def test_a_unit_of_systemd_is_used_only_when_delegated(make, monkeypatch):
     tree = v2_tree(own="0::/system.slice/hauberk-agent.service")
     unit = "/cg/system.slice/hauberk-agent.service"
