@@ -10,7 +10,7 @@ STATE := agents alarms assets audit desired dump fleet inventory jobs leases led
 JOBS ?= 2
 FUZZ_S ?= 600
 
-.PHONY: help setup setup-all up down lint test test-python test-console fuzz bench console wheel agent-bundle docs lock clean
+.PHONY: help setup setup-all up down lint test test-python test-console fuzz bench console wheel agent-bundle sbom provenance docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,12 @@ wheel: ## one installable wheel in dist/
 
 agent-bundle: setup ## the self-contained agent in dist/: .tar.xz and .deb
 	$(BIN)/python -m tools.bundle
+
+sbom: ## what the product is made of, CycloneDX, into dist/
+	$(BIN)/python -m tools.sbom
+
+provenance: ## how the files in dist/ were made; KEY=file.pem (Ed25519) signs it
+	$(BIN)/python -m tools.provenance $(if $(KEY),--key $(KEY))
 
 docs: ## redraw the generated documentation
 	$(BIN)/python -m tools.draw
