@@ -97,19 +97,20 @@ def install(source: Path, root: Path, settings: AgentSettings) -> str:
         slots = Slots(root, settings.path / STATE)
         slots.start()
         return f"{root}/slots/a holds version {info.version}"
-    have = slots.state.slots.get(slots.state.confirmed)
-    if have is not None and (have.version, have.sequence) == (info.version, info.sequence):
-        slots.start()
-        return f"version {info.version} is installed already"
-    place = slots.clear_spare()
-    fresh = place.with_name(f".{place.name}.new")
-    _copy(source, fresh)
-    slot = slots.fill_spare(fresh)
-    slots.begin(info, wanted="", desired=0)
-    if (settings.identity / "current").is_symlink():
-        return f"{root}/slots/{slot} holds version {info.version}, on trial at the next start"
-    slots.confirm()
-    return f"{root}/slots/{slot} holds version {info.version}"
+    with slots.exclusive(wait=True):
+        have = slots.state.slots.get(slots.state.confirmed)
+        if have is not None and (have.version, have.sequence) == (info.version, info.sequence):
+            slots.start()
+            return f"version {info.version} is installed already"
+        place = slots.clear_spare()
+        fresh = place.with_name(f".{place.name}.new")
+        _copy(source, fresh)
+        slot = slots.fill_spare(fresh)
+        slots.begin(info, wanted="", desired=0)
+        if (settings.identity / "current").is_symlink():
+            return f"{root}/slots/{slot} holds version {info.version}, on trial at the next start"
+        slots.confirm()
+        return f"{root}/slots/{slot} holds version {info.version}"
 
 
 def _copy(source: Path, target: Path) -> None:

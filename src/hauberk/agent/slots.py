@@ -13,15 +13,19 @@ goes back by itself (`roll_back`); only `confirm`, called by the slot on trial, 
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from hauberk.agent import slots_manifest
-from hauberk.errors import BadInput, NotFound
+from hauberk.errors import BadInput, Busy, NotFound
 from hauberk.link.client.files import private_folder, sync_folder, write_atomic
 from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.link import PackageState, SlotState
@@ -93,6 +97,23 @@ class Slots:
     def reload(self) -> None:
         """Read what another process wrote."""
         self.state = self._load()
+
+    @contextmanager
+    def exclusive(self, *, wait: bool) -> Iterator[None]:
+        """Hold the spare slot against an update by another process; `state` is read anew.
+
+        Raises:
+            Busy: another one is at work and `wait` is false.
+        """
+        descriptor = os.open(self.root / "slots", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            self.reload()
+            yield
+        except BlockingIOError as error:
+            raise Busy(f"{self.root}: another installation is at work") from error
+        finally:
+            os.close(descriptor)
 
     def start(self, ended: str = "") -> Start:
         """What to start now; on trial the start is counted before it happens.
@@ -214,7 +235,7 @@ class Slots:
     ) -> None:
         """Remember what came of a package, so that a restart does not try it at once again."""
         after = msgspec.structs.replace(
-            self.state,
+            self._now(),
             outcome=outcome,
             wanted=wanted,
             desired=desired,
@@ -228,7 +249,8 @@ class Slots:
 
     def adopt(self, slot: Slot, info: SlotInfo) -> None:
         """What was installed by hand is this package."""
-        self._keep(msgspec.structs.replace(self.state, slots={**self.state.slots, slot: info}))
+        now = self._now()
+        self._keep(msgspec.structs.replace(now, slots={**now.slots, slot: info}))
 
     def package_state(self, running: Slot) -> PackageState:
         """What the server is told; `running`: the slot of this process."""
@@ -270,6 +292,13 @@ class Slots:
         if not self._holds(state.confirmed) and self._holds(_OTHER[state.confirmed]):
             return self._anew(f"slot {state.confirmed} was gone")
         return state
+
+    def _now(self) -> State:
+        """What is stored: an installation by hand may have put a slot on trial meanwhile."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=State)
+        except (OSError, *UNDECODABLE):
+            return self.state
 
     def _anew(self, message: str) -> State:
         linked = self.root / "confirmed"

@@ -244,7 +244,14 @@ class Updater:
                 self._note("fetching", package.sha256, desired, "", (0, damaged))
             if more:
                 return 0.0
-            self._install(package, part, desired)
+            # Counted before: one that dies of it must not die of it again at every start.
+            self._note("fetching", package.sha256, desired, "", (failures + 1, damaged))
+            try:
+                with self._slots.exclusive(wait=False):
+                    self._install(package, part, desired)
+            finally:
+                if self._slots.state.trial is None:
+                    self._note("fetching", package.sha256, desired, "", (failures, damaged))
         except Refused as error:
             self._refuse(package.sha256, desired, str(error))
         except BadInput as error:
@@ -294,6 +301,8 @@ class Updater:
                 f"SHA-256 {digest[:16]}... came instead of {package.sha256[:16]}...",
                 source="package",
             )
+        if self._slots.state.trial is not None:
+            raise Busy("another package was installed meanwhile and is on trial")
         slot_folder = self._slots.clear_spare()
         fresh = slot_folder.with_name(f".{slot_folder.name}.new")
         manifest = unpack(part, fresh, room=self._room)

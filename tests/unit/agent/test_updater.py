@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hauberk.agent import updater as module
-from hauberk.agent.slots import Slots
+from hauberk.agent.slots import SlotInfo, Slots
 from hauberk.agent.updater import Updater, open_package
 from hauberk.errors import Refused, Unreachable
 
@@ -374,7 +374,9 @@ def test_killed_at_any_step_it_ends_on_the_new_package(tmp_path, clock, monkeypa
         running = Slots(tmp_path / str(limit) / "opt", site.slots._path).start()
         if not running.trial:
             assert running.slot == "a"
-            site.start("a").want(kit.signed(GOOD)).turns()
+            site.start("a").want(kit.signed(GOOD))
+            clock.advance(module.FIRST_PAUSE_S)
+            site.turns()
             running = site.slots.start()
         assert (running.slot, running.trial) == ("b", True)
         new = site.start("b").updater
@@ -384,6 +386,49 @@ def test_killed_at_any_step_it_ends_on_the_new_package(tmp_path, clock, monkeypa
         assert site.left == []
         limit += 1
     assert limit > 15
+
+
+def test_one_that_dies_of_unpacking_waits_longer_at_each_start(site, clock, monkeypatch):
+    def die(*_args, **_kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "unpack", die)
+        patch.setattr(Updater, "_note", keep_first(Updater._note))
+        with pytest.raises(Killed):
+            site.want(kit.signed(GOOD)).turns()
+    before = len(site.fetched)
+    site.start("a").want(kit.signed(GOOD))
+    assert site.turns().state == "fetching"
+    assert site.slots.state.trial is None
+    clock.advance(module.FIRST_PAUSE_S)
+    assert site.turns().state == "trial"
+    assert len(site.fetched) == before  # the download was kept
+
+
+def keep_first(note):
+    """A killed process writes nothing after its death."""
+
+    def inner(self, *args):
+        if self._slots.state.failures == 0:
+            note(self, *args)
+
+    return inner
+
+
+def test_an_installation_by_hand_and_an_update_do_not_meet(site, clock):
+    site.want(kit.signed(GOOD))
+    other = Slots(site.slots.root, site.slots._path)
+    with other.exclusive(wait=True):
+        assert site.turns().state == "fetching"
+        assert "another installation" in site.updater.state.message
+        kit.put_slot(site.slots.root, "b", "9", 9)
+        other.begin(SlotInfo(version="9", sequence=9), wanted="", desired=0)
+    clock.advance(module.LONGEST_PAUSE_S)
+    site.turns()
+    assert other._now().trial == "b"
+    assert (site.slots.place("b") / "manifest.json").exists()
+    assert site.ready == 0
 
 
 def test_open_package():
