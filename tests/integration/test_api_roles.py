@@ -46,6 +46,7 @@ ROUTES: dict[tuple[str, str], tuple[tuple[str, ...], Any, int]] = {
     ("POST", "/runs/{run}/cancel"): (ANALYST, None, 200),
     ("POST", "/tasks/{task}/cancel"): (ANALYST, None, 200),
     ("GET", "/packages"): (VIEWER, None, 200),
+    ("GET", "/poison"): (ADMIN, None, 200),
     ("DELETE", "/packages/{spare}"): (ADMIN, None, 204),
     ("GET", "/rollouts"): (VIEWER, None, 200),
     ("POST", "/rollouts"): (ADMIN, {"sha256": SHA256}, 201),

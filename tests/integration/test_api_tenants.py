@@ -92,6 +92,7 @@ LISTS: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/runs/{run_id}/tasks"): "",
     ("GET", "/api/v1/runs/{run_id}/tasks/export"): "format=json",
     ("GET", "/api/v1/packages"): "",
+    ("GET", "/api/v1/poison"): "",
     ("GET", "/api/v1/rollouts"): "",
     ("GET", "/api/v1/alarms"): "",
     ("GET", "/api/v1/views"): "",

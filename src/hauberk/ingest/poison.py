@@ -98,17 +98,7 @@ class Poison:
 
     def kept(self, tenant: str) -> list[Reason]:
         """What is set aside of a tenant, newest first."""
-        query = (
-            select(poison)
-            .where(poison.c.tenant == tenant)
-            .order_by(poison.c.at_ns.desc(), poison.c.sequence.desc())
-        )
-        with read(self._engine) as db:
-            rows = db.execute(query).mappings().all()
-        return [
-            Reason(table=row["table_name"], **{k: v for k, v in row.items() if k != "table_name"})
-            for row in rows
-        ]
+        return kept(self._engine, tenant)
 
     def tidy(self, tenant: str) -> None:
         """Let the oldest go, over MAX_KEPT."""
@@ -130,3 +120,18 @@ class Poison:
                 needed = int(db.execute(same).scalar() or 0)
             if not needed:
                 self._blobs.delete(note.tenant, note.blob)
+
+
+def kept(engine: Engine, tenant: str) -> list[Reason]:
+    """What is set aside of a tenant, newest first, by whichever process; about MAX_KEPT."""
+    query = (
+        select(poison)
+        .where(poison.c.tenant == tenant)
+        .order_by(poison.c.at_ns.desc(), poison.c.sequence.desc())
+    )
+    with read(engine) as db:
+        rows = db.execute(query).mappings().all()
+    return [
+        Reason(table=row["table_name"], **{k: v for k, v in row.items() if k != "table_name"})
+        for row in rows
+    ]

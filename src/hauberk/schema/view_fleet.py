@@ -123,6 +123,25 @@ class AlarmView(View, frozen=True, kw_only=True):
     acknowledged_ms: int | None = None
 
 
+class PoisonView(View, frozen=True, kw_only=True):
+    """A table of a batch that could not be used and was set aside with its envelope.
+
+    `consumer`: state or lake; `table` is "" for the whole batch; `bytes` and `sha256` are of the
+    envelope, which is kept among the tenant's blobs.
+    """
+
+    consumer: str
+    table: str
+    workload: str
+    agent: str
+    boot: str
+    sequence: int
+    reason: str
+    bytes: int
+    sha256: str
+    at_ms: int
+
+
 class LedgerRow(View, frozen=True, kw_only=True):
     """What one capability (or one machine) cost since a time.
 
