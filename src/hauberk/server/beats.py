@@ -18,12 +18,14 @@ from hauberk.link.gateway.identity import Peer
 from hauberk.ports import Clock
 from hauberk.schema.link import Beat, BeatReply
 from hauberk.store.database import write
+from hauberk.store.fleet import LATE_S
 
 GROUP = 256
 MAX_WAITING = 20_000
 # Beats per second that a server asks its fleet for; fewer agents beat at their own pace.
 WANTED_PER_S = 250.0
-SLOWEST_S = 60.0
+# With what agents add at random it stays below the time after which one is shown as late.
+SLOWEST_S = LATE_S * 0.8
 _REMEMBERED_NS = 180 * 1_000_000_000
 _log = logging.getLogger(__name__)
 
