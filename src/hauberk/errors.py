@@ -31,6 +31,8 @@ never turned into "nothing there": only `PathMissing` means absence.
 
 from __future__ import annotations
 
+LONGEST_RETRY_S = 3600.0
+
 
 class HauberkError(Exception):
     """Base of every error that Hauberk raises on purpose."""
@@ -41,12 +43,13 @@ class Temporary(HauberkError):
 
     Args:
         message: what happened and where.
-        retry_after: seconds to wait before the next try.
+        retry_after: seconds to wait before the next try, at most an hour.
     """
 
     def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        # A peer's word: whatever it is, nobody sleeps for ever or fails over it.
+        self.retry_after = min(retry_after, LONGEST_RETRY_S) if retry_after > 0 else 0.0
 
 
 class Unreachable(Temporary):

@@ -1,6 +1,8 @@
 import inspect
 import re
 
+import pytest
+
 from hauberk import errors
 
 
@@ -31,3 +33,8 @@ def test_bad_input_names_the_place():
     assert (error.source, error.line) == ("a.yaml", 3)
     assert str(errors.BadInput("x", source="s")) == "s: x"
     assert str(errors.BadInput("x")) == "x"
+
+
+@pytest.mark.parametrize("asked", [float("inf"), float("nan"), -1.0, 1e300])
+def test_no_peer_makes_anybody_sleep_for_ever(asked):
+    assert 0 <= errors.Busy("full", retry_after=asked).retry_after <= 3600

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -55,8 +56,14 @@ def local_zone(localtime: Path = LOCALTIME) -> tzinfo:
     except FileNotFoundError:
         return UTC
     except (OSError, ValueError, ZoneInfoNotFoundError) as error:
-        _log.warning("time zone: %s; windows are read as UTC", error)
+        _once(f"time zone: {error}; windows are read as UTC")
         return UTC
+
+
+@lru_cache(maxsize=64)
+def _once(line: str) -> None:
+    """Asked every few seconds, told once."""
+    _log.warning("%s", line)
 
 
 def _spans(windows: Sequence[Window], wall_ns: int, zone: tzinfo) -> Iterator[tuple[int, int]]:
@@ -66,7 +73,7 @@ def _spans(windows: Sequence[Window], wall_ns: int, zone: tzinfo) -> Iterator[tu
             hour, minute = start_of(window)
         except ValueError as error:
             # The server checks; one that did not must not stop the agent.
-            _log.warning("a window is left out: %s", error)
+            _once(f"a window is left out: {error}")
             continue
         for offset in range(-DAYS_BACK, DAYS_AHEAD):
             day: date = today + timedelta(days=offset)

@@ -50,10 +50,14 @@ class Backoff:
         self._tries = 0
 
     def failed(self, retry_after: float = 0.0) -> float:
-        """Seconds to wait after one more failure; never less than the peer asks for."""
+        """Seconds to wait after one more failure; never less than the peer asks for.
+
+        Up to a quarter more: whom it sent away together shall not come back together.
+        """
         nominal = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._tries, 16))
         self._tries += 1
-        return max(nominal * (0.5 + self._random()), retry_after)
+        spread = self._random()
+        return max(nominal * (0.5 + spread), retry_after * (1.0 + spread / 4))
 
     def succeeded(self) -> None:
         """Start over."""

@@ -150,7 +150,7 @@ def _refused(where: str, status: int, answer: bytes, later: str) -> Busy | Gatew
         refusal = _refusal.decode(answer)
     except UNDECODABLE:
         # A proxy or another server spoke: nothing may be dropped on its word.
-        wait = float(later) if later.isdigit() else 30.0
+        wait = float(later) if later.isascii() and later.isdigit() else 30.0
         return Busy(f"{where}: HTTP {status}, not from a gateway", retry_after=wait)
     if refusal.code == "later":
         return Busy(f"{where}: {refusal.message}", retry_after=refusal.retry_after)

@@ -87,7 +87,10 @@ def test_jitter_spreads_and_success_starts_over():
 def test_the_server_is_never_asked_before_it_said(spool, server, sender):
     spool.append("e", b"x", 1)
     server.answer = Busy("full", retry_after=300)
-    assert sender.step().wait_s == 300
+    assert sender.step().wait_s == 300 * 1.125
+    low, high = Backoff(lambda: 0.0), Backoff(lambda: 0.999)
+    assert low.failed(300) == 300
+    assert 370 < high.failed(300) < 375  # not all of a fleet at once
 
 
 def test_a_batch_that_can_never_pass_is_set_aside_with_the_reason(spool, server, sender, tmp_path):
