@@ -132,6 +132,8 @@ class Guard:
         told: list[str] = []
         if self.integrity.unchecked:
             told.append(f"own files are not checked: {self.integrity.unchecked}")
+        if self.integrity.notice:
+            told.append(self.integrity.notice)
         if self.canary.failed_starts:
             told.append(self.canary.failed_starts)
         return told

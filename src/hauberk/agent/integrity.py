@@ -14,7 +14,7 @@ import importlib.metadata
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -92,14 +92,24 @@ def read_record(distribution: str = "hauberk") -> dict[Path, str]:
 class Integrity:
     """Checks little by little. `step` from one thread, `alarms` and `unchecked` from any."""
 
-    def __init__(self, installed: Installed, clock: Clock, *, unchecked: str = "") -> None:
+    def __init__(
+        self,
+        installed: Installed,
+        clock: Clock,
+        *,
+        unchecked: str = "",
+        again: Callable[[], dict[Path, str]] | None = None,
+    ) -> None:
         """Nothing is read before `step`.
 
         Args:
             installed: what must be there.
             clock: time.
             unchecked: why there is no list.
+            again: reads the list anew, where another program may install over the running one.
         """
+        self._again, self._unsettled = again, False
+        self.notice = ""
         files = installed.files
         self._files, self._root = dict(files), installed.root
         self._order = list(self._files)
@@ -117,6 +127,8 @@ class Integrity:
     def step(self) -> int:
         """Look at all files and hash the few that are due. Returns how many were hashed."""
         self._due_ns = self._clock.mono_ns() + int(EVERY_S * _NS)
+        if self._again is not None and self._installed_anew(self._again):
+            return 0
         todo: dict[Path, None] = {}
         for path in self._order:
             look = _look(path)
@@ -163,6 +175,27 @@ class Integrity:
             kind="file_changed", what=str(path), since_ns=self._clock.wall_ns(), detail=detail
         )
 
+    def _installed_anew(self, again: Callable[[], dict[Path, str]]) -> bool:
+        """An upgrade by pip under the running agent is told, but it is no tampering.
+
+        True while files and list change together: one look later they must fit each other.
+        """
+        if not self._alarms and all(_look(p) == look for p, look in self._looks.items()):
+            return False
+        fresh = again()
+        if fresh == self._files:
+            return False
+        if not fresh or not all(_fits(path, digest) for path, digest in fresh.items()):
+            held, self._unsettled = not self._unsettled, True
+            return held
+        self._unsettled = False
+        self._files, self._order, self._next = dict(fresh), list(fresh), 0
+        self._looks.clear()
+        self._alarms.clear()
+        self.notice = "the program was installed anew while it runs: restart the agent"
+        _log.warning("%s", self.notice)
+        return True
+
     def _find_strangers(self) -> None:
         """Files that nobody installed: Python would import some of them."""
         if self._root is None:
@@ -196,7 +229,8 @@ class Integrity:
 def open_integrity(env: Mapping[str, str], clock: Clock) -> Integrity:
     """The check of this installation; a damaged list is an alarm of its own."""
     try:
-        return Integrity(installed_files(env), clock)
+        installed = installed_files(env)
+        return Integrity(installed, clock, again=read_record if installed.root is None else None)
     except BadInput as error:
         _log.error("own files cannot be checked: %s", error)
         made = Integrity(Installed({}), clock, unchecked=str(error))
@@ -211,6 +245,14 @@ def _look(path: Path) -> _Look | None:
         _log.debug("%s: %s", path, error)
         return None
     return stat.st_size, stat.st_ino, stat.st_dev, stat.st_ctime_ns
+
+
+def _fits(path: Path, digest: str) -> bool:
+    try:
+        return _digest(path) == digest
+    except OSError as error:
+        _log.debug("%s: %s", path, error)
+        return False
 
 
 def _digest(path: Path) -> str:

@@ -104,6 +104,48 @@ def test_many_changes_do_not_fill_the_beat(clock, tmp_path):
     assert len({(a.kind, a.what) for a in alarms}) == len(alarms)
 
 
+def digests(folder):
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def test_an_upgrade_by_pip_under_the_running_agent_is_no_tampering(clock, tmp_path):
+    for n in range(5):
+        (tmp_path / f"{n}.py").write_text(f"old {n}")
+    record = [digests(tmp_path)]
+    check = Integrity(Installed(dict(record[0])), clock, again=lambda: record[0])
+    minutes(check, clock, 2)
+    (tmp_path / "0.py").unlink()
+    (tmp_path / "1.py").write_text("new 1")
+    record[0] = {}  # in the middle of it
+    minutes(check, clock, 1)
+    assert check.alarms() == []
+    (tmp_path / "6.py").write_text("new 6")
+    record[0] = digests(tmp_path)
+    minutes(check, clock, 1)
+    assert check.alarms() == []
+    assert "restart" in check.notice
+    minutes(check, clock, 60)
+    assert check.alarms() == []
+    (tmp_path / "6.py").write_text("evil")  # and the new files are watched
+    minutes(check, clock, 1)
+    assert [Path(a.what).name for a in check.alarms()] == ["6.py"]
+
+
+def test_a_list_that_never_fits_its_files_is_an_alarm(clock, tmp_path):
+    (tmp_path / "1.py").write_text("old")
+    record = [digests(tmp_path)]
+    check = Integrity(Installed(dict(record[0])), clock, again=lambda: record[0])
+    minutes(check, clock, 1)
+    (tmp_path / "1.py").write_text("evil")
+    record[0] = {tmp_path / "1.py": "0" * 64}
+    minutes(check, clock, 1)
+    assert check.alarms() == []
+    minutes(check, clock, 1)
+    assert [Path(a.what).name for a in check.alarms()] == ["1.py"]
+    minutes(check, clock, 3)
+    assert check.alarms()
+
+
 def test_without_a_list_nothing_is_claimed(clock):
     check = Integrity(Installed({}), clock)
     assert not check.due()
