@@ -8,6 +8,7 @@ import importlib.util
 import io
 import lzma
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -159,6 +160,12 @@ def certificate() -> bytes:
     return made.public_bytes(serialization.Encoding.PEM)
 
 
+def certificates(data: bytes) -> None:
+    """Where the library only warns of what it will refuse one day, it has not failed."""
+    with warnings.catch_warnings(action="ignore"):
+        access_credential.load_certificates(data)
+
+
 def ssh_private() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
@@ -301,7 +308,7 @@ TARGETS = [
     Target("ssh public key", texts(_sshkeys.parse_public), [ssh_public() + b" bob@h\n", b'command="x",no-pty ' + ssh_public()]),
     Target("ssh key blob", _sshkeys.public_of_blob, [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32), b"\0\0\0\x07ssh-rsa\0\0\0\x03\1\0\1\0\0\0\x81" + bytes(129)]),
     Target("ssh private key", _sshkeys.parse_private, [ssh_private()]),
-    Target("certificates", access_credential.load_certificates, [certificate() * 2], (ValueError,)),
+    Target("certificates", certificates, [certificate() * 2], (ValueError,)),
     Target("credentials", collected("access.credential", "/root/.ssh/id_ed25519", **{"/etc/passwd": b"root:x:0:0::/root:/bin/sh\n"}), [ssh_private(), certificate()], GAVE_UP),
     Target("sudoers", collected("access.privilege", "/etc/sudoers", **{"/etc/passwd": b"bob:x:1:1::/home/bob:/bin/sh\n"}), [SUDOERS], GAVE_UP),
     Target("sudoers lines", texts(lambda t: [list(_sudoers.parse_entry(x, "a", 1)) for _, x in _sudoers.logical_lines(t)]), [SUDOERS]),
