@@ -50,6 +50,7 @@ class Launcher:
         *,
         trial_s: float,
         supervise: bool,
+        own: Slot | None = None,
         execute: Callable[[str, list[str], dict[str, str]], object] = os.execve,
     ) -> None:
         """Nothing is started before `run`.
@@ -60,10 +61,13 @@ class Launcher:
             env: its environment.
             trial_s: seconds that a start on trial has until it is confirmed.
             supervise: restart what ends, until a signal asks to stop.
+            own: the slot that this launcher runs from; it makes way for the confirmed one's, since
+                the next update empties its folder.
             execute: replaces this process.
         """
         self._slots, self._command, self._env = slots, command, dict(env)
         self._trial_s, self._supervise, self._execute = trial_s, supervise, execute
+        self._own = own
         self._stop = False
 
     def run(self) -> int:
@@ -96,7 +100,21 @@ class Launcher:
             _log.warning("slot %s: %s; next start in %.0f s", start.slot, ended, pause)
             if self._heard(pause) in _STOPS:
                 return code
+            self._make_way()
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _make_way(self) -> None:
+        confirmed = self._slots.state.confirmed
+        if not self._supervise or self._own is None or confirmed == self._own:
+            return
+        argv = [str(self._slots.place(confirmed) / "bin/hauberk-launch"), "--supervise"]
+        _log.info("the launcher of slot %s takes over", confirmed)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+        try:
+            self._execute(argv[0], argv, self._env)
+        except OSError as error:
+            _log.error("%s: %s", argv[0], error)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
 
     def _decide(self, ended: str) -> Start:
         try:
@@ -191,6 +209,7 @@ def launch(settings: AgentSettings, env: Mapping[str, str], *, supervise: bool) 
         {**env, "HAUBERK_AGENT_FOLDER": settings.folder, LAUNCHED: str(os.getpid())},
         trial_s=settings.confirm_s,
         supervise=supervise,
+        own=place[1],
     )
     try:
         return launcher.run()

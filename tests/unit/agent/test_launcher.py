@@ -42,7 +42,7 @@ def made(place, monkeypatch):
     monkeypatch.setattr(module, "POLL_S", 0.05)
     monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.05)
 
-    def make(code, *, trial=True, trial_s=30.0, supervise=False):
+    def make(code, *, trial=True, trial_s=30.0, supervise=False, own=None, execute=None):
         slots = Slots(place / "opt", place / "state/slots.json")
         if trial:
             kit.put_slot(place / "opt", "fresh", "2", 2)
@@ -56,11 +56,17 @@ def made(place, monkeypatch):
             body = code if slot == "b" or not trial else SLEEP
             return [sys.executable, "-c", body, str(place / "opt"), str(place / "state/slots.json")]
 
-        def execute(_path, _argv, _env):
+        def replace(_path, _argv, _env):
             raise Executed
 
         made = Launcher(
-            slots, command, os.environ, trial_s=trial_s, supervise=supervise, execute=execute
+            slots,
+            command,
+            os.environ,
+            trial_s=trial_s,
+            supervise=supervise,
+            own=own,
+            execute=execute or replace,
         )
         return made, slots, ran
 
@@ -127,7 +133,9 @@ def test_a_confirmed_one_is_left_to_the_service_manager_when_it_ends(made):
 
 def test_sigterm_is_passed_on_and_the_start_does_not_count(made):
     launcher, slots, _ = made(SLEEP)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = threading.Timer(
+        0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)
+    )
     timer.start()
     assert launcher.run() == -signal.SIGTERM
     timer.join()
@@ -135,9 +143,30 @@ def test_sigterm_is_passed_on_and_the_start_does_not_count(made):
     assert (slots.state.trial, slots.state.tries) == ("b", 0)
 
 
+def test_supervised_the_launcher_of_a_new_proven_slot_takes_over(made):
+    """The next update empties the folder that the old one runs from."""
+    asked = []
+
+    def replace(path, argv, _env):
+        asked.append(argv)
+        if len(asked) == 1:
+            raise OSError(2, "No such file", path)  # then the old one goes on
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM}
+        raise Executed
+
+    launcher, slots, ran = made(HEALTHY, supervise=True, own="a", execute=replace)
+    with pytest.raises(Executed):
+        launcher.run()
+    assert slots.state.confirmed == "b"
+    assert ran == ["b", "b"]
+    assert asked == [[str(slots.place("b") / "bin/hauberk-launch"), "--supervise"]] * 2
+
+
 def test_supervised_it_is_started_again_until_asked_to_stop(made):
     launcher, _, ran = made(CRASH, trial=False, supervise=True)
-    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = threading.Timer(
+        2.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)
+    )
     timer.start()
     assert launcher.run() in (7, -signal.SIGTERM)
     timer.join()
