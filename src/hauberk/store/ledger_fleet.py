@@ -61,7 +61,9 @@ def page(
         machines = query.narrow(db, fleet.workload_listing(tenant), text).with_only_columns(
             workload.c.id, maintain_column_froms=True
         )
-        listing = _listing(tenant, by, machines if text else None, since, text)
+        # The default slides: the pages of one list are told by what was asked.
+        scope = ("ledger", tenant, by, since_ns, text)
+        listing = _listing(tenant, by, machines if text else None, since, scope)
         found = query.page(db, listing, text="", sort=sort, cursor=cursor, limit=limit)
         names = _hostnames(db, tenant, [r["workload"] for r in found.rows if r["workload"]])
     items = [
@@ -128,7 +130,9 @@ def _fold_hour(db: Connection, tenant: str, start: int, homes: list[str]) -> int
     return gone - len(rows)
 
 
-def _listing(tenant: str, by: By, machines: Select[Any] | None, since: int, text: str) -> Listing:
+def _listing(
+    tenant: str, by: By, machines: Select[Any] | None, since: int, scope: tuple[object, ...]
+) -> Listing:
     where = [ledger.c.tenant == tenant, ledger.c.window_start_ns >= since]
     if machines is not None:
         where.append(ledger.c.workload.in_(machines))
@@ -163,7 +167,6 @@ def _listing(tenant: str, by: By, machines: Select[Any] | None, since: int, text
         "cpu_s": Field("float", found.c.cpu_s, nullable=False),
     }
     fields |= {n: Field("int", found.c[n], nullable=False) for n in _SUMS[1:]}
-    scope = ("ledger", tenant, by, since, text)
     return Listing(rows, fields, found.c[by], "-cpu_s", scope)
 
 

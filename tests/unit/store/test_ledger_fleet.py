@@ -91,6 +91,8 @@ def test_by_machine_with_its_name_and_paging(fleet: Kit) -> None:
     assert rest.next is None
     with pytest.raises(BadInput, match="another list"):
         page(fleet, cursor=first.next)
+    later = page(fleet, by="workload", limit=1, cursor=first.next, now_ns=NOW_NS + 10**9)
+    assert [r.hostname for r in later.items] == ["host-w2"]
 
 
 def test_filter_and_sort(fleet: Kit) -> None:
