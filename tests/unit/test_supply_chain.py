@@ -160,3 +160,11 @@ def test_without_a_key_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "not signed" in capsys.readouterr().out
     (tmp_path / "k").write_text("nonsense")
     assert provenance.main(["--out", str(tmp_path), "--key", str(tmp_path / "k")]) == 1
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/threat-model.md").read_text()
+    named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", text)
+    assert len(named) > 40
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(), (path, name)
