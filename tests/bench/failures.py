@@ -130,7 +130,7 @@ class Faults:
             )
         except (AssertionError, OSError):
             return False
-        return behind < 2000
+        return behind < 200
 
     def _nats(self) -> None:
         victim = self._deployed.nats.servers[1]
