@@ -1,8 +1,13 @@
+import ast
 import json
+import sys
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import insert, update
+from tools.bundle import modules
 
+import hauberk.cli
 from hauberk.schema.link import BudgetState, SensorHealth
 from hauberk.store.database import write
 from hauberk.store.tables import agent
@@ -61,3 +66,19 @@ def test_tells_budget_canary_and_alarms(hauberk, stack):
     alarms = [f for part, f in found.items() if part == "alarm kept-1"]
     assert alarms[0]["verdict"] == "warning"
     assert "/opt/x.py" in alarms[0]["says"]
+
+
+def test_an_agents_package_has_no_keys_command_and_doctor_says_so(run, tmp_path, monkeypatch):
+    """Importing it must not keep the package's own self-test from passing."""
+    monkeypatch.setitem(sys.modules, "hauberk.cli.keys", None)
+    monkeypatch.delattr(hauberk.cli, "keys", raising=False)
+    kept, dropped = modules.hauberk(Path(hauberk.cli.__file__).parents[1])
+    assert "keys" in dropped
+    for path in kept:
+        if path.parent.name == "cli":
+            top = [n for n in ast.parse(path.read_bytes()).body if isinstance(n, ast.ImportFrom)]
+            names = {a.name for n in top if n.module == "hauberk.cli" for a in n.names}
+            assert not names & set(dropped), path
+    assert "no server is installed" not in run("doctor", "--data", str(tmp_path)).out
+    (tmp_path / "server/keys").mkdir(parents=True)
+    assert "no server is installed" in run("doctor", "--data", str(tmp_path)).out
