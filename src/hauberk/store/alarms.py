@@ -51,6 +51,7 @@ MAX_KEPT = 500
 # One that comes back within this time goes on: it did not begin anew.
 _FLAP_NS = 600 * 1_000_000_000
 _MAX_WHAT, _MAX_DETAIL = 512, 2048
+_CHUNK = 500
 _OWN: tuple[AlarmKind, ...] = ("agent_silent", "agent_killed")
 _S = 1_000_000_000
 _JUMP_NS = 30 * _S
@@ -183,8 +184,8 @@ class Silence:
             .select_from(alarm.outerjoin(agent, agent.c.id == alarm.c.agent))
             .where(_is_open(), over)
         ).all()
-        if rows:
-            where = alarm.c.id.in_([row[0] for row in rows])
+        for first in range(0, len(rows), _CHUNK):
+            where = alarm.c.id.in_([row[0] for row in rows[first : first + _CHUNK]])
             db.execute(update(alarm).where(where).values(until_ns=wall))
         return [(row[1], row[2]) for row in rows]
 
@@ -203,6 +204,7 @@ class Silence:
                 ~select(alarm.c.id).where(already).correlate(agent).exists(),
             )
         ).all()
+        fresh: list[dict[str, Any]] = []
         for tenant, home, name, last in rows:
             one = Alarm(
                 kind="agent_silent",
@@ -210,7 +212,10 @@ class Silence:
                 since_ns=last,
                 detail="no sign of life and no goodbye: killed, cut off, or its machine is down",
             )
-            _open(db, tenant, home, name, one, last)
+            fresh.append(_row(tenant, home, name, one, last))
+        if fresh:
+            # A network that fails silences a whole fleet at once.
+            db.execute(insert(alarm), fresh)
         return [(row[0], row[1]) for row in rows]
 
 
@@ -303,18 +308,20 @@ def _trim(db: Connection, peer: Peer) -> None:
 
 
 def _open(db: Connection, tenant: str, home: str, name: str, one: Alarm, since_ns: int) -> None:
-    db.execute(
-        insert(alarm).values(
-            id=uuid_from(secrets.token_bytes(16)),
-            tenant=tenant,
-            workload=home,
-            agent=name,
-            kind=one.kind,
-            what=one.what,
-            detail=one.detail,
-            since_ns=since_ns,
-        )
-    )
+    db.execute(insert(alarm).values(_row(tenant, home, name, one, since_ns)))
+
+
+def _row(tenant: str, home: str, name: str, one: Alarm, since_ns: int) -> dict[str, Any]:
+    return {
+        "id": uuid_from(secrets.token_bytes(16)),
+        "tenant": tenant,
+        "workload": home,
+        "agent": name,
+        "kind": one.kind,
+        "what": one.what,
+        "detail": one.detail,
+        "since_ns": since_ns,
+    }
 
 
 def _is_open() -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 from storekit import Kit, beat
 
 from hauberk.errors import NotFound
@@ -146,6 +146,27 @@ def test_silence_opens_and_a_beat_closes(kit: Kit) -> None:
     watch.step()
     assert listed(kit)[0].until_ms == kit.clock.wall // 10**6
     assert heard == [("default", peer.workload)] * 2
+
+
+def test_a_fleet_that_falls_silent_at_once_takes_few_statements(kit: Kit) -> None:
+    homes = [f"w{n}" for n in range(1200)]
+    common = {"tenant": "default", "public_key": b"", "certificate_serial": ""}
+    common |= {"certificate_expires_ns": 1, "enrolled_ns": 1, "last_beat_ns": kit.clock.wall}
+    with write(kit.engine) as db:
+        db.execute(insert(agent), [common | {"id": h, "workload": h} for h in homes])
+    watch = quiet(kit)
+    kit.clock.forward(OFFLINE_S + 1)
+    said: list[str] = []
+
+    def note(_db: object, _cursor: object, sql: str, *_more: object) -> None:
+        said.append(sql)
+
+    event.listen(kit.engine, "before_cursor_execute", note)
+    assert watch.step().startswith("1200 fell silent")
+    with write(kit.engine) as db:
+        db.execute(update(agent).values(last_beat_ns=kit.clock.wall))
+    assert watch.step().endswith("1200 ended")
+    assert len(said) < 30
 
 
 def test_revoked_agents_close_their_alarms(kit: Kit) -> None:
