@@ -35,7 +35,9 @@ class Background:
 
     Half of the hour's grant may be spent at once (the first inventory is shown in seconds), the
     other half comes evenly; so the sum over any hour stays within the grant. What is left of it is
-    kept in a file, so that a restart does not renew it. Not thread-safe.
+    kept in a file, so that a restart does not renew it. Orders of people are charged and not held
+    back; what they overdraw is owed up to an hour's grant, so that background work that follows
+    rests for two hours at most. Not thread-safe.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Background:
     def spend(self, cpu_s: float) -> None:
         """CPU-seconds that were used."""
         self._refill()
-        self._tokens -= cpu_s
+        self._tokens = max(self._tokens - cpu_s, -2 * self._burst)
         self._unsaved += cpu_s
         if self._unsaved >= SAVE_CPU_S:
             self.save()
@@ -106,7 +108,8 @@ class Background:
             since = self._clock.mono_ns() - level.mono_ns
         else:
             since = self._clock.wall_ns() - level.wall_ns
-        return min(self._burst, level.tokens + max(since, 0) / _NS * self._rate)
+        left = max(level.tokens, -2 * self._burst) + max(since, 0) / _NS * self._rate
+        return min(self._burst, left)
 
     def _refill(self) -> None:
         now = self._clock.mono_ns()

@@ -51,7 +51,7 @@ class Mono:
         return 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     pct=st.sampled_from([0.5, 1.0, 5.0]),
     cpus=st.integers(1, 8),
@@ -257,3 +257,12 @@ def test_a_window_is_not_ended_by_the_wall_clock(clock):
     clock.jump(3600)
     assert path.turn() is None
     assert path.level == 0
+
+
+def test_many_orders_do_not_keep_background_work_waiting_for_days(clock):
+    grant = Background(1.0, 2, clock)
+    for _ in range(100):
+        grant.spend(30.0)
+    assert 0 < grant.owed_s() <= 2 * 3600
+    clock.advance(2 * 3600 + 1)
+    assert grant.owed_s() == 0
