@@ -118,6 +118,7 @@ class OwnCgroup:
         self.name = f"hauberk-agent-{digest}"
         self._groups: list[_Group] = []
         self._budget = Budget()
+        self._reasons: list[str] = []
         self._urgent = False
         self.by: By = "pacing"
         self.detail = "not tried yet"
@@ -130,12 +131,14 @@ class OwnCgroup:
         except (OSError, ValueError) as error:
             reasons.append(str(error))
         self._remember()
-        self.change(budget, reasons)
+        self._reasons = reasons
+        self.change(budget)
+        _log.info("bounds by %s: %s", self.by, self.detail)
 
-    def change(self, budget: Budget, reasons: list[str] | None = None) -> None:
+    def change(self, budget: Budget) -> None:
         """Set other bounds and read back which ones hold."""
         self._budget = budget
-        refused = list(reasons or [])
+        refused = list(self._reasons)
         told: list[str] = []
         held: set[str] = set()
         for group in self._groups:
@@ -161,7 +164,6 @@ class OwnCgroup:
         else:
             self.by, parts = "pacing", ["no cgroup can be used"]
         self.detail = "; ".join([*parts, *dict.fromkeys(refused)])
-        _log.info("bounds by %s: %s", self.by, self.detail)
 
     def urge(self, urgent: bool) -> None:  # noqa: FBT001 the one thing it says
         """More CPU weight while only the event path works, or an ordinary one again."""

@@ -200,6 +200,9 @@ def test_v2_never_moves_others_it_paces_and_says_why(make):
     own.enter(BUDGET)
     assert own.by == "pacing"
     assert "busy" in own.detail
+    own.change(Budget(event_pct=50.0))
+    own.urge(True)
+    assert "busy" in own.detail  # the reason still holds
     assert tree.files[Path("/cg/cgroup.procs")].split() == ["1", "7"]
     assert Path("/cg") / own.name not in tree.groups
 
