@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hauberk.errors import HauberkError, LostLease, Temporary
@@ -54,7 +54,14 @@ class Consumers:
     """The partitions of this process. `step` and `close` are for one thread."""
 
     def __init__(
-        self, inbox: Inbox, make: Make, *, leases: Leases | None, members: Members, consumes: bool
+        self,
+        inbox: Inbox,
+        make: Make,
+        *,
+        leases: Leases | None,
+        members: Members,
+        consumes: bool,
+        places: Mapping[str, str],
     ) -> None:
         """Nothing runs before `start`.
 
@@ -64,9 +71,10 @@ class Consumers:
             leases: None when no other process can consume.
             members: the processes that share the partitions.
             consumes: whether this process takes any.
+            places: by setting, what all processes must share.
         """
         self._inbox, self._make, self._members = inbox, make, members
-        self._leases, self._consumes = leases, consumes
+        self._leases, self._consumes, self._places = leases, consumes, dict(places)
         self._parts: dict[str, Partition] = {}
         self._ending: list[Partition] = []
         self._written = 0
@@ -93,7 +101,13 @@ class Consumers:
 
     def step(self) -> bool:
         """Say that this process is there, keep its leases, take or give back what is its share."""
-        self._members.beat({"partitions": sorted(self._parts), "rows": self.rows_written})
+        self._members.beat(
+            {
+                "partitions": sorted(self._parts),
+                "rows": self.rows_written,
+                "places": self._places,
+            }
+        )
         if self._leases is None or not self._consumes:
             return False
         fences = [p.fence for p in self.partitions if p.fence is not None]
@@ -154,9 +168,17 @@ class Consumers:
         return found
 
     def wrong(self) -> str:
-        """Why batches are stored but consumed by nobody, "" when they are consumed."""
+        """Why batches are stored but consumed by nobody or out of sight, "" when all is well."""
         if self._leases is None:
             return "" if self._consumes else "consume is off and no worker can help"
+        for member in self._members.all():
+            for name, place in member.detail.get("places", {}).items():
+                if member.live and self._places.get(name, place) != place:
+                    return (
+                        f"process {member.id} on {member.host} has another place for {name}: what"
+                        f" it writes is not seen here; set `{name}` of all to one bucket, or share"
+                        " the folder"
+                    )
         owners = self._leases.owners([_lease(log) for log in self._inbox.logs])
         idle = [log.name for log in self._inbox.logs if _lease(log) not in owners]
         if not idle:

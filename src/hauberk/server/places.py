@@ -8,6 +8,7 @@ from pathlib import Path
 from hauberk.errors import BadInput
 from hauberk.server.settings import Settings, bucket_of
 from hauberk.store.blobs import FolderBlobs, S3Blobs
+from hauberk.store.files import make_folder, name_of
 from hauberk.store.lake import Lake
 from hauberk.store.lake_daft import DaftHunt
 from hauberk.store.lake_files import Files, FolderFiles, S3Files
@@ -31,6 +32,17 @@ def blobs(settings: Settings) -> FolderBlobs | S3Blobs:
     if not settings.blobs:
         return FolderBlobs(settings.folder / "blobs")
     return S3Blobs(_target(settings, settings.blobs, "blobs"))
+
+
+def shared(settings: Settings) -> dict[str, str]:
+    """What lake and blobs are, by name: all processes of a deployment must have the same."""
+    found = {"lake": settings.lake, "blobs": settings.blobs}
+    for name, url in found.items():
+        if not url:
+            folder = settings.folder / name
+            make_folder(folder)
+            found[name] = name_of(folder)
+    return found
 
 
 def lake_query(settings: Settings, lake: Lake) -> LakeQuery:

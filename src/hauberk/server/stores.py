@@ -223,7 +223,12 @@ def open_parts(settings: Settings, clock: Clock, *, role: str) -> Parts:
         poison=poison,
         members=members,
         consumers=Consumers(
-            inbox, consume, leases=leases, members=members, consumes=settings.consume
+            inbox,
+            consume,
+            leases=leases,
+            members=members,
+            consumes=settings.consume,
+            places={} if link is None else places.shared(settings),
         ),
         jobs=Jobs(
             engine,

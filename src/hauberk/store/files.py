@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hauberk.errors import StorageFull
@@ -52,6 +53,22 @@ def make_folder(path: Path, *, mode: int = 0o700) -> None:
     for folder in reversed(missing):
         folder.mkdir(mode=mode, exist_ok=True)
         sync_folder(folder.parent)
+
+
+def name_of(folder: Path) -> str:
+    """A random name that a folder keeps, whoever looks at it from where."""
+    file = folder / ".name"
+    if not file.exists():
+        mine = folder / f".name.{secrets.token_hex(8)}"
+        with room(str(folder)):
+            write_atomic(mine, secrets.token_hex(8).encode(), mode=0o644)
+        try:
+            with suppress(FileExistsError):  # another process was faster
+                os.link(mine, file)
+        finally:
+            mine.unlink()
+        sync_folder(folder)
+    return file.read_text("ascii")
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:

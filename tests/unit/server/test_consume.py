@@ -53,7 +53,7 @@ class World:
         self.logs = [Part(str(n)) for n in range(count)]
         self.supervisors: list[Supervisor] = []
 
-    def process(self, name: str, *, consumes: bool = True) -> Consumers:
+    def process(self, name: str, *, consumes: bool = True, lake: str = "s3://b") -> Consumers:
         kit = self.kit
         made = Consumers(
             cast(Inbox, self),
@@ -70,6 +70,7 @@ class World:
                 consumes=consumes,
             ),
             consumes=consumes,
+            places={"lake": lake},
         )
         made._supervisor = Supervisor()
         self.supervisors.append(made._supervisor)
@@ -148,7 +149,9 @@ def test_alone_everything_runs_without_leases(kit: Kit) -> None:
     members = Members(
         kit.engine, kit.clock, id_="s", role="server", host="h", pid=1, version="1", consumes=True
     )
-    alone = Consumers(cast(Inbox, world), world.make, leases=None, members=members, consumes=True)
+    alone = Consumers(
+        cast(Inbox, world), world.make, leases=None, members=members, consumes=True, places={}
+    )
     assert names(alone) == ["0"]
     assert alone.wrong() == ""
     alone.close()
@@ -171,3 +174,18 @@ def test_one_that_cannot_be_written_keeps_the_others_from_nothing(
     assert [log.flushed for log in world.logs] == [0, 2, 2, 2, 2]
     two.step()
     assert names(two) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_worker_with_another_lake_is_told(kit: Kit) -> None:
+    world = World(kit, 1)
+    server, worker = world.process("a", consumes=False), world.process("w", lake="s3://other")
+    server.step()
+    worker.step()
+    assert "process w on h has another place for lake" in server.wrong()
+    kit.clock.forward(11)  # it is gone
+    same = world.process("v")
+    same.step()
+    server.step()
+    assert server.wrong() == ""
+    same.close()
+    worker.close()

@@ -55,3 +55,13 @@ def test_authorities_reach_the_libraries(tmp_path: Path, monkeypatch: pytest.Mon
     ca.write_bytes(b"")
     places.blobs(Settings(data=str(tmp_path), blobs="s3://bucket", s3_ca=str(ca)))
     assert os.environ.pop(places.CA_VARIABLE) == str(ca)
+
+
+def test_a_folder_is_known_again_from_elsewhere(tmp_path: Path) -> None:
+    settings = Settings(data=str(tmp_path / "a"), blobs="s3://bucket/blobs")
+    one = places.shared(settings)
+    assert one["blobs"] == "s3://bucket/blobs"
+    assert places.lake_files(settings).tables() == []
+    (tmp_path / "mount").symlink_to(tmp_path / "a")
+    assert places.shared(Settings(data=str(tmp_path / "mount")))["lake"] == one["lake"]
+    assert places.shared(Settings(data=str(tmp_path / "b")))["lake"] != one["lake"]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hauberk.errors import StorageFull
-from hauberk.store.files import make_folder, room, sync_file, sync_folder, write_atomic
+from hauberk.store.files import make_folder, name_of, room, sync_file, sync_folder, write_atomic
 
 
 def test_write_atomic_replaces_with_the_mode(tmp_path: Path) -> None:
@@ -39,3 +40,10 @@ def test_folders_and_syncs(tmp_path: Path) -> None:
     (tmp_path / "a/f").write_bytes(b"x")
     sync_file(tmp_path / "a/f")
     sync_folder(tmp_path / "a")
+
+
+def test_a_folder_keeps_its_name_whoever_asks_first(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: name_of(tmp_path), range(32)))
+    assert len(names) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [".name"]
