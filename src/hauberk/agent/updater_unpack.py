@@ -103,7 +103,7 @@ class _Writer:
         if folder in self._names:
             raise BadInput(f"{str(folder)!r} is a file and a folder", source="package")
         self._parents(folder.parent)
-        (self._into / folder).mkdir(mode=0o755)
+        _folder(self._into / folder)
         self._folders.add(folder)
 
     def _file(
@@ -156,7 +156,7 @@ def unpack(
 def _unpack(
     package: Path, into: Path, room: Callable[[int], None], pace: Callable[[], None]
 ) -> Manifest:
-    into.mkdir(mode=0o755)
+    _folder(into)
     writer = _Writer(into, pace)
     with (
         package.open("rb") as file,
@@ -203,6 +203,12 @@ def _compare(
             not want.link and want.mode != have.mode
         ):
             raise BadInput(f"{path} is not what the manifest lists", source=source)
+
+
+def _folder(path: Path) -> None:
+    """As the files, whatever the service's umask: everybody may run the command in it."""
+    path.mkdir(mode=0o700)
+    path.chmod(0o755)
 
 
 def _inside(name: str) -> PurePosixPath:

@@ -38,6 +38,16 @@ def test_a_package(take):
     assert (out / "lib/deep/up").resolve() == (out / "bin").resolve()
 
 
+def test_the_services_umask_locks_nobody_out_of_the_command(take):
+    before = os.umask(0o077)
+    try:
+        out = take(kit.package({"lib/deep/x": b"x"}))
+    finally:
+        os.umask(before)
+    for folder in (out, out / "lib", out / "lib/deep"):
+        assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def special(kind, name="lib/evil", link=""):
     return kit.package(extra=[kit.member(name, kind=kind, link=link)])
 
