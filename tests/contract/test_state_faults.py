@@ -126,6 +126,30 @@ def test_a_writer_that_hangs_makes_others_busy(
     engine.dispose()
 
 
+def test_a_process_that_is_paused_in_a_write_holds_up_the_others_for_a_while_only(
+    postgres_state: Callable[[], str],
+) -> None:
+    url = postgres_state()
+    # Of the real limits: whoever waits for the lock tries a second time at most.
+    assert database._STILL_MS < 2 * database._BUSY_MS
+    frozen, other = open_database(url), open_database(url)
+    with pytest.raises(Temporary), write(frozen) as db:
+        db.exec_driver_sql("SET idle_in_transaction_session_timeout = 500")
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_note, other).result()
+        assert time.monotonic() - began < 10
+        db.execute(select(1))
+    assert names(other) == {"other"}
+    frozen.dispose()
+    other.dispose()
+
+
+def _note(engine: Engine) -> None:
+    with write(engine) as db:
+        db.execute(insert(consumer).values(name="other", position=1))
+
+
 def test_statements_that_take_too_long_end(
     postgres_state: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ from hauberk.errors import (
 from hauberk.store.files import sync_file
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_MS = 15_000
+_BUSY_MS, _STILL_MS = 15_000, 20_000
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
@@ -59,7 +59,8 @@ _SESSION = (
     "SET default_transaction_isolation = 'repeatable read'",
     f"SET lock_timeout = {_BUSY_MS}",
     "SET statement_timeout = 60000",
-    "SET idle_in_transaction_session_timeout = 60000",
+    # A process that was paused in the midst of a write keeps everybody else from writing.
+    f"SET idle_in_transaction_session_timeout = {_STILL_MS}",
 )
 _CONNECT = {
     "connect_timeout": 5,
