@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from hauberk.link.gateway.bounds import network_of
 
 PEER = "hauberk.peer"
 """Key in `scope["extensions"]`: the certificate's DER bytes, or None."""
@@ -17,6 +22,9 @@ MAX_HEAD = 1024 * 1024
 HEAD_S, BODY_S = 20.0, 90.0
 # A long body (an agent package) has that time anew for each so many bytes.
 BODY_PART = 4 * 1024 * 1024
+# Of a listener's places, one address without a certificate has at most a quarter.
+LEAST_PLACES, PLACES_PART = 16, 4
+_places: WeakKeyDictionary[ServerState, Counter[str]] = WeakKeyDictionary()
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: `identity.read_certificate` checks the times, and answers.
 _NO_CHECK_TIME = 0x200000
 
@@ -25,6 +33,7 @@ class PeerProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the certificate in the scope, and without waiting at shutdown."""
 
     _der: bytes | None = None
+    _network = ""  # who is counted for this connection
     _head = 0  # bytes of the request's head so far, -1 in the body
     _part = 0
     _deadline: asyncio.TimerHandle | None = None
@@ -35,10 +44,18 @@ class PeerProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         self._der = None if tls is None else tls.getpeercert(True)  # noqa: FBT003
         self._expect(HEAD_S)
+        if self._der is None:
+            self._take_place()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is expected any more."""
         self._expect(None)
+        if self._network:
+            held = _places[self.server_state]
+            held[self._network] -= 1
+            if not held[self._network]:
+                del held[self._network]
+            self._network = ""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,6 +99,19 @@ class PeerProtocol(HttpToolsProtocol):
         self._expect(HEAD_S)
         super().on_message_begin()
         self.scope["extensions"] = {PEER: self._der}  # type: ignore[dict-item]
+
+    def _take_place(self) -> None:
+        """Count a connection of a stranger; end it when its address has too many."""
+        limit = self.config.limit_concurrency
+        if not limit or not self.client:
+            return
+        network = network_of(self.client[0])
+        held = _places.setdefault(self.server_state, Counter())
+        if held[network] >= max(LEAST_PLACES, limit // PLACES_PART):
+            self.transport.abort()
+            return
+        held[network] += 1
+        self._network = network
 
     def _expect(self, seconds: float | None) -> None:
         """End the connection unless what is awaited comes in time: a slow peer costs a place."""

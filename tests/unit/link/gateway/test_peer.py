@@ -181,3 +181,35 @@ def test_an_answer_may_take_longer_than_its_request(monkeypatch) -> None:
         return answers
 
     assert asyncio.run(run()) == [200, 200]
+
+
+def test_one_address_cannot_take_all_places() -> None:
+    """Idle connections of one address leave room for others, and give their places back."""
+
+    async def run() -> tuple[int, bytes, int]:
+        sock = bind("127.0.0.1", 0, option="listen")
+        server = listener(echo, None, limit=100)
+        tasks = await serve([(server, sock)])
+        port = sock.getsockname()[1]
+        pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+        await asyncio.sleep(0.3)
+        ended = sum(reader.at_eof() or reader.exception() is not None for reader, _ in pairs)
+        # Another address has its own places.
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, local_addr=("127.0.0.2", 0)
+        )
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        for _, other in pairs:
+            other.transport.abort()
+        await asyncio.sleep(0.3)
+        left = peer_module._places[server.server_state].total()
+        server.should_exit = True
+        await asyncio.gather(*tasks)
+        return ended, answer, left
+
+    ended, answer, left = asyncio.run(run())
+    assert ended == 40 - 25
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert left == 0
