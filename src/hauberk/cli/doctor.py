@@ -10,11 +10,14 @@ from typing import Literal
 import msgspec
 from cyclopts import App
 
+from hauberk.agent.slots import State
 from hauberk.cli import _data, _output
 from hauberk.cli._client import Client
 from hauberk.cli._output import Output, size, title, when
 from hauberk.cli.budget import words
 from hauberk.errors import HauberkError, Unreachable
+from hauberk.link.client import identity as identities
+from hauberk.link.wire import UNDECODABLE
 from hauberk.schema.view import AgentView, CollectionView, SystemView, WorkloadDetail
 from hauberk.schema.view_fleet import AlarmView
 from hauberk.schema.view_overview import Overview
@@ -110,7 +113,16 @@ def _server(folder: Path) -> Iterator[Finding]:
         client = Client(folder)
         system = client.get("/system", SystemView)
     except Unreachable as error:
-        yield Finding("API", "error", str(error))
+        identity = folder / "agent/identity"
+        try:
+            alone = not (folder / "server").exists() and identities.generation(identity)
+        except OSError as denied:
+            yield Finding("agent", "note", f"could not look: {denied}; run with sudo")
+            alone = ""
+        if alone:
+            yield from _alone(folder)
+        else:
+            yield Finding("API", "error", str(error))
         return
     yield Finding(
         "API", "ok", f"{client.where}, version {system.version}, at {', '.join(system.urls)}"
@@ -142,6 +154,29 @@ def _server(folder: Path) -> Iterator[Finding]:
         yield from _unprotected(overview)
     except HauberkError as error:
         yield Finding("API", "error", f"could not check agents and assets: {error}")
+
+
+def _alone(folder: Path) -> Iterator[Finding]:
+    """A machine that has an agent and no server: most have."""
+    try:
+        url = identities.load(folder / "agent/identity").ids.url
+    except HauberkError as error:
+        yield Finding("identity", "error", str(error))
+        return
+    yield Finding("link", "note", f"no server here; whether {url} hears this agent is told there")
+    if _data.pid_of(_data.pid_file(folder, "agent")) is None:
+        says = "enrolled, but not running: start hauberk-agent.service or hauberk-launch"
+        yield Finding("agent", "error", says)
+    try:
+        state = msgspec.json.decode((folder / "agent/slots.json").read_bytes(), type=State)
+    except FileNotFoundError:
+        return
+    except (OSError, *UNDECODABLE) as error:
+        yield Finding("package", "warning", f"slots.json could not be read: {error}")
+        return
+    good = state.outcome not in ("failed", "rolled_back")
+    says = f"slot {state.confirmed} is confirmed, {state.outcome} {state.message}".rstrip()
+    yield Finding("package", "ok" if good else "warning", says)
 
 
 def _certificate(system: SystemView) -> Iterator[Finding]:

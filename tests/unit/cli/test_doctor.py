@@ -8,7 +8,10 @@ from sqlalchemy import insert, update
 from tools.bundle import modules
 
 import hauberk.cli
-from hauberk.schema.link import BudgetState, SensorHealth
+from hauberk.agent.slots import State
+from hauberk.cli import _data
+from hauberk.link.client import identity as identities
+from hauberk.schema.link import BudgetState, EnrolReply, SensorHealth
 from hauberk.store.database import write
 from hauberk.store.tables import agent
 from hauberk.store.tables_fleet import alarm
@@ -82,3 +85,29 @@ def test_an_agents_package_has_no_keys_command_and_doctor_says_so(run, tmp_path,
     assert "no server is installed" not in run("doctor", "--data", str(tmp_path)).out
     (tmp_path / "server/keys").mkdir(parents=True)
     assert "no server is installed" in run("doctor", "--data", str(tmp_path)).out
+
+
+def test_a_machine_with_an_agent_alone_is_judged_by_it(run, tmp_path, monkeypatch):
+    reply = EnrolReply(
+        agent="a1",
+        workload="w1",
+        tenant="t1",
+        certificate=b"c",
+        ca=b"c",
+        task_key=bytes(32),
+        task_key_id="k",
+    )
+    place = tmp_path / "agent"
+    identities.save(place / "identity", "https://server.example", identities.new_key(), reply)
+    state = State(outcome="rolled_back", message="started 3 times and never confirmed")
+    (place / "slots.json").write_bytes(msgspec.json.encode(state))
+    done = run("doctor", "--data", str(tmp_path), "-o", "json")
+    found = {f["part"]: f for f in json.loads(done.out)}
+    assert "https://server.example" in found["link"]["says"]
+    assert "API" not in found
+    assert (found["agent"]["verdict"], done.code) == ("error", 3)  # it does not run
+    assert "started 3 times" in found["package"]["says"]
+    monkeypatch.setattr(_data, "pid_of", lambda _file: 7)
+    done = run("doctor", "--data", str(tmp_path), "-o", "json")
+    assert "error" not in {f["verdict"] for f in json.loads(done.out)}
+    assert done.code == 0
