@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 
-from hauberk.errors import BadInput, Conflict, NotFound
+from hauberk.errors import BadInput, Conflict, NotFound, Temporary
 from hauberk.link.gateway.identity import Peer
 from hauberk.ports import Blobs, Clock
 from hauberk.schema.link import Package
@@ -33,6 +34,7 @@ MAX_NOTE = 200
 _CHUNK = 256 * 1024
 _MS = 1_000_000
 _RUNNING = ("canary", "all", "paused")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,17 @@ class Packages:
                 raise Conflict(f"this package is here already: {got.sha256}")
 
     def discard(self, tenant: str, sha256: str) -> None:
-        """Delete the bytes of a package that was received but is not known."""
-        with read(self.engine) as db:
-            if db.execute(_find(tenant, sha256)).first() is not None:
-                return
-        self._blobs.delete(tenant, sha256)
+        """Delete the bytes of a package that is not known: refused, deleted.
+
+        What cannot be deleted now stays behind: that is logged, and nobody's failure.
+        """
+        try:
+            with read(self.engine) as db:
+                if db.execute(_find(tenant, sha256)).first() is not None:
+                    return
+            self._blobs.delete(tenant, sha256)
+        except Temporary as error:
+            _log.warning("packages: %s of tenant %s stays behind: %s", sha256, tenant, error)
 
     def delete(self, tenant: str, sha256: str) -> None:
         """Forget a package; agents that run it keep running it.
@@ -146,7 +154,7 @@ class Packages:
                 .where(agent.c.tenant == tenant, agent.c.package == sha256)
                 .values(package="")
             )
-        after_commit(self.engine, lambda: self._blobs.delete(tenant, sha256))
+        after_commit(self.engine, lambda: self.discard(tenant, sha256))
 
     def page(
         self, tenant: str, *, text: str, sort: str, cursor: str | None, limit: int

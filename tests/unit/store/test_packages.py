@@ -12,10 +12,11 @@ from sqlalchemy import select, update
 from storekit import Kit
 
 from hauberk import signing
-from hauberk.errors import BadInput, Conflict, NotFound
+from hauberk.errors import BadInput, Conflict, NotFound, Unreachable
 from hauberk.schema.link import Package, Signed
 from hauberk.schema.view import RolloutInput
 from hauberk.store import rollouts
+from hauberk.store.blobs import FolderBlobs
 from hauberk.store.database import read, write
 from hauberk.store.tables import agent
 from hauberk.store.tables_fleet import package as table
@@ -121,6 +122,20 @@ def test_one_in_use_is_not_deleted(kit: Kit) -> None:
     assert blobs(kit) == []
     with pytest.raises(NotFound):
         kit.packages.delete("default", sha256)
+
+
+def test_a_package_is_deleted_although_its_bytes_cannot_be(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise Unreachable("the store does not answer")
+
+    sha256 = add(kit, package())
+    monkeypatch.setattr(FolderBlobs, "delete", away)
+    kit.packages.delete("default", sha256)
+    with pytest.raises(NotFound):
+        kit.packages.view("default", sha256)
+    assert f"{sha256} of tenant default stays behind" in caplog.text
 
 
 def test_who_runs_what_is_counted(kit: Kit) -> None:
