@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -115,8 +116,9 @@ class Consumers:
         for part in self.partitions:
             if _lease(part.log) in lost:
                 _log.warning("partition %s went to another process", part.log.name)
-                self._end(part)
-        self._ending = [part for part in self._ending if not self._ended(part)]
+                self._end(part, 0.0)
+        # Nobody waits for a thread that hangs in a store: the other leases would run out.
+        self._ending = [part for part in self._ending if not self._ended(part, 0.0)]
         self._share(self._leases)
         return False
 
@@ -192,7 +194,8 @@ class Consumers:
         share = len(logs) // len(ids) + (rank < len(logs) % len(ids))
         for part in self.partitions[share:]:
             _log.info("partition %s is given to another process", part.log.name)
-            self._give_back(part)
+            if not self._give_back(part):
+                break
         if len(self._parts) >= share:
             return
         owned = leases.owners([_lease(log) for log in logs])
@@ -224,9 +227,10 @@ class Consumers:
                 pass
         self._give_back(part)
 
-    def _give_back(self, part: Partition) -> None:
-        if not self._end(part):
-            return
+    def _give_back(self, part: Partition) -> bool:
+        """Write what is in memory and let go; False when its threads are still at work."""
+        if not self._end(part, _END_S):
+            return False
         try:
             part.flush()
         except LostLease as error:
@@ -235,18 +239,23 @@ class Consumers:
             self._written += part.lake.rows_written
             if self._leases is not None and part.fence is not None:
                 self._leases.release(part.fence)
+        return True
 
-    def _end(self, part: Partition) -> bool:
+    def _end(self, part: Partition, wait_s: float) -> bool:
         """Stop its threads; False while one is still at work: its lease runs out by itself."""
         self._parts.pop(part.log.name, None)
-        if self._ended(part):
+        if self._ended(part, wait_s):
             return True
         self._ending.append(part)
         return False
 
-    def _ended(self, part: Partition) -> bool:
-        ended = [self._supervisor.end(name, _END_S) for name in part.names]
-        return all(ended)
+    def _ended(self, part: Partition, wait_s: float) -> bool:
+        names = [name for name in part.names if not self._supervisor.end(name, 0.0)]
+        deadline = time.monotonic() + wait_s
+        left = [
+            n for n in names if not self._supervisor.end(n, max(0.0, deadline - time.monotonic()))
+        ]
+        return not left
 
 
 def _lease(log: Log) -> str:

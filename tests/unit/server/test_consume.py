@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import cast
 
 import pytest
@@ -25,6 +27,8 @@ class Part:
         self.id = self.name = name
         self.position = self.rows_written = self.flushed = self.resets = 0
         self.lost = False
+        self.go = threading.Event()
+        self.go.set()
 
     def depth(self) -> tuple[int, int]:
         return 3, 30
@@ -33,6 +37,7 @@ class Part:
         return False
 
     def step(self) -> bool:
+        self.go.wait(30)
         if self.lost:
             self.lost = False
             raise LostLease("another", retry_after=0.1)
@@ -189,3 +194,25 @@ def test_a_worker_with_another_lake_is_told(kit: Kit) -> None:
     assert server.wrong() == ""
     same.close()
     worker.close()
+
+
+def test_a_thread_that_hangs_costs_its_own_partition_only(kit: Kit) -> None:
+    world = World(kit, 2)
+    one = world.process("a")
+    one.step()
+    assert names(one) == ["0", "1"]
+    world.logs[0].go.clear()
+    try:
+        time.sleep(0.2)
+        kit.clock.forward(11)
+        taken = Leases(kit.engine, kit.clock, owner="b", ttl_s=10).take("inbox:0")
+        assert taken is not None
+        began = time.monotonic()
+        one.step()
+        one.step()
+        assert time.monotonic() - began < 3
+        assert names(one) == ["1"]
+    finally:
+        world.logs[0].go.set()
+    one.step()
+    one.close()
