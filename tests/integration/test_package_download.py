@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,7 +70,12 @@ def test_from_the_api_to_the_agents_that_want_it(server: ServerProcess, tmp_path
         agents[0].transport.package(SHA256, 0, 1000)
     wish = {"sha256": SHA256, "canary": 1, "filter": f'id = "{agents[0].identity.ids.agent}"'}
     server.api("POST", "/rollouts", wish)
-    wanted = eventually(lambda: beat(0), timeout_s=15)
+
+    def slowly() -> Package | None:
+        time.sleep(0.5)  # the gateway has a limit of beats
+        return beat(0)
+
+    wanted = eventually(slowly, timeout_s=15)
     assert (wanted.sha256, wanted.size) == (SHA256, len(PACKAGE))
     got = bytearray()
     while len(got) < wanted.size:
