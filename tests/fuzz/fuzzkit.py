@@ -19,7 +19,7 @@ from types import FrameType
 
 from hypothesis import strategies as st
 
-TARGETS = 55  # about as many as there are: each has its part of the time
+TARGETS = 60  # about as many as there are: each has its part of the time
 LONG = "HAUBERK_FUZZ_S" in os.environ
 SECONDS = float(os.environ.get("HAUBERK_FUZZ_S", "60")) / TARGETS
 CPU_S = 5.0  # of one call; coverage makes all of it slower

@@ -194,6 +194,20 @@ class Answers(DockerApi):
         return self._answer
 
 
+RULES = (
+    b'{"nftables":[{"chain":{"family":"ip","table":"a","name":"b","hook":"input","policy":"drop"}},'
+    b'{"rule":{"family":"ip","table":"a","chain":"b","handle":3,"expr":[{"match":{"op":"==","left":'
+    b'{"meta":{"key":"x"}},"right":{"set":[1,{"range":[1,2]}]}}},{"counter":{"packets":1}},'
+    b'{"jump":{"target":"c"}},{"drop":null}]}}]}'
+)
+
+
+def nft(data: bytes) -> None:
+    host = DictHost({}, kind="live", tools={"nft -j list ruleset": data})
+    for row in collectors()["network.firewall"].collect(host, Notes()):
+        row.key()
+
+
 def docker(data: bytes) -> None:
     api = Answers(data)
     failed: HostError | None = None
@@ -323,6 +337,10 @@ TARGETS = [
     Target("application settings", texts(_config_apps.settings), [b"[a]\nport = 5\nbind: x\n# c\n"]),
     Target("npm", collected("software.language_package", "/usr/lib/node_modules/a/package.json"), [b'{"name":"a","version":"1.0.0","dependencies":{"b":"^1"},"license":{"type":"MIT"}}'], GAVE_UP),
     Target("os release", collected("os.release", "/etc/os-release"), [b'ID=debian\nVERSION_ID="12"\nPRETTY_NAME=\'Debian\'\n'], GAVE_UP),
+    Target("nft", nft, [RULES], GAVE_UP),
+    Target("resolver", collected("network.resolver", "/etc/resolv.conf"), [b"nameserver 192.0.2.1\nsearch a b\noptions ndots:5\n"], GAVE_UP),
+    Target("scheduled tasks", collected("persistence.scheduled_task", "/etc/crontab"), [CRONTAB], GAVE_UP),
+    Target("os packages", collected("software.os_package", "/var/lib/dpkg/status"), [STATUS], GAVE_UP),
     Target("docker", docker, [LISTED, INSPECTED], GAVE_UP, clean=False),
     Target("containerd", containerd, [OCI, b'[plugins."a".containerd]\nsnapshotter="x"\n'], GAVE_UP, clean=False),
 ]  # fmt: skip

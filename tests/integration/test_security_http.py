@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import socket
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apikit
+import fuzzkit
 import pytest
 
 from hauberk.server.listen import Listener, bind, listener, serve
@@ -100,6 +102,16 @@ def test_what_two_servers_would_read_differently_is_refused(port: int, request_:
     assert not got or 400 <= got[0] < 500, got
 
 
+SHAPES = (
+    post(b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+    b"GET /api/v1/me?x=%20 HTTP/1.1\r\nHost: h\r\nCookie: __Host-hauberk=abc\r\n\r\n",
+    (
+        b"GET /api/v1/workloads?limit=5&cursor=abc HTTP/1.1\r\nHost: h\r\n"
+        b"Authorization: Bearer hbt_abc\r\nAccept: */*\r\n\r\n"
+    ),
+)
+
+
 @pytest.mark.parametrize(
     ("chunks", "code"),
     [
@@ -164,6 +176,16 @@ def test_odd_paths(port: int, path: bytes) -> None:
     out = talk(port, b"GET " + path + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
     assert all(code < 500 for code in statuses(out)), out[:400]
     assert b"root:" not in out
+
+
+def test_damaged_requests_leave_the_server_well(port: int) -> None:
+    rng = random.Random(5)
+    samples = [GOOD, post(b"Content-Length: 2\r\n", b"{}"), *SHAPES]
+    for _ in range(150):
+        data = fuzzkit.damaged(rng, samples)
+        out = talk(port, data, wait_s=0.05)
+        assert all(code < 500 for code in statuses(out)), (data, out[:300])
+    assert statuses(talk(port, GOOD)) == [200]
 
 
 def test_no_banner(port: int) -> None:
