@@ -19,8 +19,10 @@ from hauberk import signing
 from hauberk.agent import slots_manifest
 from hauberk.agent.desired import DesiredState, Kept
 from hauberk.agent.signed import claimed_id, open_signed
-from hauberk.agent.tasks import Journal
+from hauberk.agent.tasks import Entry, Journal, TaskGate
+from hauberk.agent.updater import open_package
 from hauberk.errors import BadInput, BadWire, Refused, Unreachable
+from hauberk.host.clock import SystemClock
 from hauberk.link import envelope, token, wire
 from hauberk.link.client.identity import Ids
 from hauberk.link.client.segment import Segment
@@ -110,7 +112,21 @@ def kept() -> bytes:
 
 
 def journal(data: bytes) -> None:
-    msgspec.json.decode(data, type=Journal)
+    """A damaged journal stops the agent with one error: replays could pass without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tasks.json"
+        path.write_bytes(data)
+        gate = TaskGate(path, IDS, boot="b", clock=SystemClock())
+        gate.judge(TASK)
+        gate.untold()
+
+
+JOURNAL = msgspec.json.encode(
+    Journal(
+        agent=IDS.agent,
+        entries=[Entry(id="t0", sequence=1, digest="00", boot="b", first_mono_ns=1)],
+    )
+)
 
 
 MANIFEST = msgspec.json.encode(
@@ -122,6 +138,25 @@ MANIFEST = msgspec.json.encode(
         size=10,
         files=[slots_manifest.ManifestFile(path="a", mode=0o644, size=1, sha256="0" * 64)],
     )
+)
+TASK = signed(
+    "task",
+    link.Task(
+        id="t1",
+        tenant=IDS.tenant,
+        workload=IDS.workload,
+        agent=IDS.agent,
+        sequence=1,
+        key_id=IDS.task_key_id,
+        kind="collect",
+        not_before_ns=1,
+        not_after_ns=2,
+        ttl_s=60.0,
+    ),
+)
+PACKAGE = signed(
+    "pack",
+    link.Package(version="1.0.0", sequence=5, arch="x86_64", size=100, sha256="0" * 64),
 )
 MESSAGES: list[type[Any]] = [
     link.Beat,
@@ -150,8 +185,16 @@ TARGETS = [
         [signed("desired", DESIRED)],
         (Refused,),
     ),
+    Target("signed task", lambda d: open_signed(d, "task", link.Task, IDS), [TASK], (Refused,)),
+    Target(
+        "signed package",
+        lambda d: open_package(d, signing.raw_public(KEY)),
+        [PACKAGE],
+        (Refused,),
+    ),
     Target("desired file", desired_file, [kept(), signed("desired", DESIRED)]),
-    Target("claimed task", claimed_id, [signed("task", DESIRED)]),
+    Target("claimed task", claimed_id, [TASK]),
+    Target("task journal", journal, [JOURNAL], (BadInput,)),
     Target("slot manifest", slots_manifest.decode, [MANIFEST], (BadInput,)),
     Target(
         "certificate request",
