@@ -80,4 +80,12 @@ describe("values", () => {
     expect(valueText("x", null, words)).toBe("–");
     expect(valueText("x", false, words)).toBe("no");
   });
+
+  it("shows a moment that the API sends as digits", () => {
+    const words = { yes: "yes", no: "no" };
+    const told = valueText("installed_ns", "1747699200000000000", words);
+    expect(told).toBe(valueText("installed_ns", 1747699200000000000, words));
+    expect(told).toMatch(/^2025-05-/);
+    expect(valueText("serial", "1747699200000000000", words)).toBe("1747699200000000000");
+  });
 });

@@ -26,8 +26,15 @@ export function numberText(name: string, value: number, doc = ""): string {
   return count(value);
 }
 
+/** What the API sends as digits, because a browser's number would lose the last ones, as a number. */
+function parsed(name: string, value: unknown): unknown {
+  const digits = typeof value === "string" && /(^|_)(ns|ms|bytes)$/.test(name) && /^-?\d{16,20}$/.test(value);
+  return digits ? Number(value) : value;
+}
+
 /** A field's value as plain text, the way the screen shows it. */
-export function valueText(name: string, value: unknown, words: { yes: string; no: string }): string {
+export function valueText(name: string, given: unknown, words: { yes: string; no: string }): string {
+  const value = parsed(name, given);
   if (value === null || value === undefined) return "–";
   if (typeof value === "boolean") return value ? words.yes : words.no;
   if (typeof value === "number") return numberText(name, value);
@@ -44,8 +51,9 @@ function isCommand(name: string): boolean {
 
 const MONO = /(path|exe|argv|cmdline|key|hash|sha256|digest|address|_ip|mac|purl|id|fingerprint|file)$/;
 
-export function Value({ column, value }: { column: Column; value: unknown }) {
+export function Value({ column, value: given }: { column: Column; value: unknown }) {
   const { t } = useTranslation();
+  const value = parsed(column.name, given);
   if (value === null || value === undefined) {
     return (
       <span className="muted" title={t("value.unknown")}>
@@ -54,7 +62,7 @@ export function Value({ column, value }: { column: Column; value: unknown }) {
     );
   }
   if (typeof value === "boolean") return <span className={value ? "yes" : "no"}>{t(value ? "value.yes" : "value.no")}</span>;
-  if (typeof value === "number") return <span title={String(value)}>{numberText(column.name, value, column.doc)}</span>;
+  if (typeof value === "number") return <span title={String(given)}>{numberText(column.name, value, column.doc)}</span>;
   if (Array.isArray(value)) {
     const list = value.map(String);
     if (isCommand(column.name)) return <Text mono value={commandLine(list)} />;
