@@ -10,5 +10,6 @@ def test_tables_and_their_columns(stack):
         found = client.get("/api/v1/events?table=network_activity").json()["items"]
         assert (found[0]["fields"]["dst_port"], found[0]["hostname"]) == (22, "web-1")
         header = client.get("/api/v1/events/export?table=network_activity").text.splitlines()[0]
-        assert header.startswith("received,time,workload,hostname,activity_id,")
+        assert header.startswith("Time,Host,Activity,")
+        assert "Destination port" in header.split(",")
         assert client.get("/api/v1/events?table=../x").status_code == 400
