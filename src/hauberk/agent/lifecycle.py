@@ -30,7 +30,6 @@ DATA = Path("/var/lib/hauberk")  # ours alone: removed when nothing is left in i
 # Thousands of machines behind one address share the few enrolments per second it has.
 PATIENCE_S = 3600.0
 LONGEST_WAIT_S = 60.0
-_log = logging.getLogger(__name__)
 LEAVING = "leaving"
 GOODBYE = "goodbye"
 LAUNCHER = "launcher.pid"
@@ -45,6 +44,7 @@ _FILES = (
     "cgroup.json",
     GOODBYE,
 )
+_log = logging.getLogger(__name__)
 
 
 def enroll(
@@ -141,7 +141,10 @@ def uninstall(settings: AgentSettings) -> list[str]:
         folders.append(DATA)
     for folder in folders:
         if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+            try:
+                folder.rmdir()
+            except OSError as error:  # a mount point, say: empty is all that it can be
+                _log.warning("%s stays, empty: %s", folder, error.strerror)
     return removed
 
 

@@ -132,7 +132,14 @@ def _copy(source: Path, target: Path) -> None:
             Path(new).unlink()
             shutil.copy2(old, new, follow_symlinks=False)
 
-    shutil.copytree(source, target, symlinks=True, copy_function=link)
+    wanted = slots_manifest.paths(slots_manifest.read(source))
+
+    def foreign(folder: str, names: list[str]) -> list[str]:
+        """What else lies where the package was unpacked, such as its archive."""
+        inside = Path(folder).relative_to(source)
+        return [name for name in names if str(inside / name) not in wanted]
+
+    shutil.copytree(source, target, symlinks=True, copy_function=link, ignore=foreign)
     for top, _, names in os.walk(target):
         Path(top).chmod(0o755)
         for name in names:

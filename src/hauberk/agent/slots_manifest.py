@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import msgspec
@@ -77,6 +77,15 @@ def read(folder: Path) -> Manifest:
     if len(raw) > MAX_MANIFEST:
         raise BadInput(f"over {MAX_MANIFEST} bytes", source=str(path))
     return decode(raw, str(path))
+
+
+def paths(manifest: Manifest) -> set[str]:
+    """Everything that belongs to a package, its folders and its manifest too."""
+    found = {NAME}
+    for entry in manifest.files:
+        found.add(entry.path)
+        found.update(str(parent) for parent in PurePosixPath(entry.path).parents)
+    return found - {"."}
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:

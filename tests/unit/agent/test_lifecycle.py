@@ -65,6 +65,18 @@ def test_uninstall_removes_what_is_ours_and_nothing_else(settings):
     assert not settings.path.exists()
 
 
+def test_a_folder_that_is_a_mount_point_stays_and_the_rest_goes_on(settings, monkeypatch):
+    (settings.path / "spool").mkdir(parents=True)
+
+    def busy(self):
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(lifecycle.Path, "rmdir", busy)
+    moved = settings.path.parent / "gone"
+    monkeypatch.setattr(lifecycle.shutil, "rmtree", lambda path: path.rename(moved))
+    assert "spool" in lifecycle.uninstall(settings)
+
+
 def test_uninstall_stops_the_agent_first(settings):
     settings.path.mkdir()
     code = (

@@ -1,12 +1,15 @@
 import os
 
+import msgspec
 import packagekit as kit
 import pytest
 
 from hauberk.agent import lifecycle_service as service
+from hauberk.agent import slots_manifest
 from hauberk.agent.lifecycle_service import Machine
 from hauberk.agent.settings import AgentSettings
 from hauberk.agent.slots import Slots
+from hauberk.agent.slots_manifest import ManifestFile
 from hauberk.errors import BadInput, Conflict, HostError
 
 DEFAULT = AgentSettings()
@@ -27,7 +30,23 @@ def source(tmp_path, version, sequence):
     (tmp_path / version / "slots/a/share").mkdir()
     unit = tmp_path / version / "slots/a/share/hauberk-agent.service"
     unit.write_text("ExecStart=/opt/hauberk/confirmed/bin/hauberk-launch\n")
-    return tmp_path / version / "slots/a"
+    place = tmp_path / version / "slots/a"
+    manifest = slots_manifest.read(place)
+    listed = [*manifest.files, ManifestFile(path="share/hauberk-agent.service")]
+    manifest = msgspec.structs.replace(manifest, files=listed)
+    (place / slots_manifest.NAME).write_bytes(msgspec.json.encode(manifest))
+    return place
+
+
+def test_what_else_lies_there_is_not_taken_along(tmp_path, root, settings):
+    place = source(tmp_path, "1", 1)
+    (place / "downloaded.txz").write_bytes(b"its own archive")
+    (place / "bin/extra").write_bytes(b"not ours")
+    (place / "other").mkdir()
+    service.install(place, root, settings)
+    assert (root / "slots/a/share/hauberk-agent.service").is_file()
+    left = {p.name for p in (root / "slots/a").rglob("*")}
+    assert not left & {"downloaded.txz", "extra", "other"}
 
 
 def test_the_first_package_runs_from_slot_a(tmp_path, root, settings):

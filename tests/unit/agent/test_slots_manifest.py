@@ -50,3 +50,15 @@ def test_a_missing_or_huge_manifest(tmp_path, monkeypatch):
     (tmp_path / "manifest.json").write_bytes(b"12345")
     with pytest.raises(BadInput, match="over 3 bytes"):
         slots_manifest.read(tmp_path)
+
+
+def test_the_folders_of_a_package_belong_to_it():
+    manifest = slots_manifest.Manifest(
+        name="x",
+        version="1",
+        sequence=1,
+        arch="x86_64",
+        size=0,
+        files=[slots_manifest.ManifestFile(path="lib/a/b.py")],
+    )
+    assert slots_manifest.paths(manifest) == {"lib/a/b.py", "lib/a", "lib", "manifest.json"}
