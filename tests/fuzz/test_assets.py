@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import io
 import lzma
+import ssl
 import struct
 import warnings
 import zipfile
@@ -166,6 +167,16 @@ def certificates(data: bytes) -> None:
         access_credential.load_certificates(data)
 
 
+def strange(name_tag: int, version: int) -> bytes:
+    """A certificate whose alternative name is of another kind, or of another version."""
+    der = bytearray(ssl.PEM_cert_to_DER_cert(certificate().decode()))
+    at = der.index(b"a.example") - 2
+    der[at] = name_tag
+    at = der.index(b"\xa0\x03\x02\x01\x02") + 4
+    der[at] = version
+    return bytes(der)
+
+
 def ssh_private() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
@@ -322,7 +333,7 @@ TARGETS = [
     Target("ssh public key", texts(_sshkeys.parse_public), [ssh_public() + b" bob@h\n", b'command="x",no-pty ' + ssh_public()]),
     Target("ssh key blob", _sshkeys.public_of_blob, [b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32), b"\0\0\0\x07ssh-rsa\0\0\0\x03\1\0\1\0\0\0\x81" + bytes(129)]),
     Target("ssh private key", _sshkeys.parse_private, [ssh_private()]),
-    Target("certificates", certificates, [certificate() * 2], (ValueError,)),
+    Target("certificates", certificates, [certificate() * 2], (ValueError,), known=[strange(0xA3, 2), strange(0x85, 2), strange(0x82, 5)]),
     Target("credentials", collected("access.credential", "/root/.ssh/id_ed25519", **{"/etc/passwd": b"root:x:0:0::/root:/bin/sh\n"}), [ssh_private(), certificate()], GAVE_UP),
     Target("sudoers", collected("access.privilege", "/etc/sudoers", **{"/etc/passwd": b"bob:x:1:1::/home/bob:/bin/sh\n"}), [SUDOERS], GAVE_UP),
     Target("sudoers lines", texts(lambda t: [list(_sudoers.parse_entry(x, "a", 1)) for _, x in _sudoers.logical_lines(t)]), [SUDOERS]),

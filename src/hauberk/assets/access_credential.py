@@ -345,13 +345,18 @@ def load_certificates(data: bytes) -> list[dict[str, Any]]:
         return []
     from cryptography import x509  # noqa: PLC0415 - only where there are certificates
 
-    if der:
-        loaded = [x509.load_der_x509_certificate(data)]
-    else:
-        parts = data.split(b"-----BEGIN CERTIFICATE-----")[1 : _MAX_CHAIN + 1]
-        loaded = [
-            x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + part) for part in parts
-        ]
+    parts = data.split(b"-----BEGIN CERTIFICATE-----")[1 : _MAX_CHAIN + 1]
+    try:
+        loaded = (
+            [x509.load_der_x509_certificate(data)]
+            if der
+            else [
+                x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + part)
+                for part in parts
+            ]
+        )
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
     return [_facts(certificate) for certificate in loaded]
 
 
@@ -370,7 +375,12 @@ def _facts(certificate: Any) -> dict[str, Any]:
             x509.SubjectAlternativeName
         ).value
         names = [str(name.value) for name in alternative]
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         names = []
     return {
         "algorithm": algorithm.removesuffix("PublicKey").lower() if algorithm else "",
