@@ -106,9 +106,10 @@ def save(settings: Settings, out: Path, clock: Clock, progress: Progress) -> Sum
             progress("keys")
             _keys(settings.folder / "keys", writer)
             progress("inbox")
-            batches = sum(_batches(engine, log, writer) for log in inbox.logs)
             if isinstance(inbox, SqliteInbox):
+                # First: what comes in between is known by the batches themselves.
                 writer.add("spans.msgpack", msgspec.msgpack.encode(inbox.spans()))
+            batches = sum(_batches(engine, log, writer) for log in inbox.logs)
             progress("state")
             rows = _state(engine, inbox.logs, writer)
             progress("events")

@@ -50,7 +50,7 @@ from hauberk.store.database import open_database, sqlite_url, write
 from hauberk.store.files import make_folder, write_atomic
 from hauberk.store.inbox import SqliteInbox
 from hauberk.store.lake import Lake
-from hauberk.store.spans import Span
+from hauberk.store.spans import Span, joined
 from hauberk.store.tables import agent, consumer, job
 from hauberk.store.tables_fleet import mark
 
@@ -245,7 +245,8 @@ class _Restore:
                 while one.step():
                     pass
                 one.flush()
-            count += log.count
+            self._spans += log.taken
+            count += len(log.taken)
         return count
 
     def _settle(self, manifest: Manifest, *, waiting_spans: Sequence[Span]) -> None:
@@ -260,7 +261,8 @@ class _Restore:
             )
             spans = [*waiting_spans, *((a, b, 1, n) for a, b, n in marked)]
             if settings.inbox:
-                self._remember(db, waiting_spans)
+                db.execute(delete(mark))
+                self._remember(db, spans)
             audit.add(
                 db,
                 tenant=DEFAULT_TENANT,
@@ -272,7 +274,7 @@ class _Restore:
             )
         if not settings.inbox:
             inbox = SqliteInbox(settings.folder / "inbox.db")
-            inbox.remember(sorted(set(spans)))
+            inbox.remember(joined(sorted(spans)))
             inbox.close()
 
     def _remember(self, db: Any, spans: Sequence[Span]) -> None:
@@ -296,7 +298,7 @@ class _Waiting:
         self.id, self.name, self.repeats = told.id, told.name, told.repeats
         self._files = list(files)
         self._first = [_read(f.read_bytes(), list[Any], f.name)[0][7] for f in files]
-        self.count = 0
+        self.taken: list[Span] = []
         self._seen = 0
 
     @property
@@ -314,7 +316,8 @@ class _Waiting:
             rows = _read(file.read_bytes(), list[tuple[Any, ...]], file.name)
             items = [InboxItem(*row) for row in rows if row[7] > after]
             if items:
-                self.count += sum(i.position > self._seen for i in items)
+                fresh = (i for i in items if i.position > self._seen)
+                self.taken += [(i.agent, i.boot, i.sequence, i.sequence) for i in fresh]
                 self._seen = max(self._seen, items[-1].position)
                 return items
         return []

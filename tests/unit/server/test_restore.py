@@ -86,3 +86,29 @@ def test_a_used_place_and_a_bad_file_are_refused_untouched(backup: Path, tmp_pat
     restore(settings, backup, CLOCK, quiet)
     with pytest.raises(Conflict, match="holds keys"):
         restore(settings, backup, CLOCK, quiet)
+
+
+def test_a_batch_that_came_while_the_inbox_was_read_is_known(tmp_path: Path, monkeypatch) -> None:
+    """Its acknowledgement may have been lost: the agent sends it again."""
+    settings = Settings(data=str(tmp_path / "old"), user="root")
+    make_folder(settings.folder)
+    kit = Kit(settings.folder)
+    key, _, peer = kit.enrol()
+    known = SqliteInbox.spans
+
+    def spans(inbox: SqliteInbox) -> list:
+        found = known(inbox)
+        body = seal(key, peer, events(3), 7)
+        kit.inbox.append([item(body, sequence=7, agent=peer.agent, workload=peer.workload)])
+        return found
+
+    monkeypatch.setattr(SqliteInbox, "spans", spans)
+    monkeypatch.setattr(SqliteInbox, "last", property(lambda _inbox: 1))
+    save(settings, tmp_path / "backup", CLOCK, quiet)
+    monkeypatch.undo()
+    kit.close()
+    new = Settings(data=str(tmp_path / "new"), user="root")
+    assert restore(new, tmp_path / "backup", CLOCK, quiet).moved.batches == 1
+    inbox = SqliteInbox(new.folder / "inbox.db")
+    assert inbox.append([item(sequence=7, agent=peer.agent)]) == [None]
+    inbox.close()
