@@ -43,7 +43,8 @@ test-python:
 	$(BIN)/coverage erase
 	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-report= tests/unit tests/content tests/golden tests/fuzz
 	$(PYTEST) -n $(JOBS) --dist loadfile --state postgresql $(STATE:%=tests/unit/store/test_%.py)
-	$(PYTEST) --cov=hauberk --cov-append --cov-report= tests/contract tests/integration tests/browser
+	$(PYTEST) -n $(JOBS) --dist loadfile --cov=hauberk --cov-append --cov-report= tests/contract
+	$(PYTEST) --durations=12 --cov=hauberk --cov-append --cov-report= tests/integration tests/browser
 	$(BIN)/coverage report --skip-covered --skip-empty | tail -n 40
 
 fuzz: setup-all ## damage into every parser, FUZZ_S seconds (600) in all
