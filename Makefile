@@ -10,7 +10,7 @@ STATE := agents alarms assets audit desired dump fleet inventory jobs leases led
 JOBS ?= 2
 FUZZ_S ?= 600
 
-.PHONY: help setup setup-all up down lint test test-python test-console fuzz bench console wheel agent-bundle sbom provenance docs lock clean
+.PHONY: help setup setup-all up down lint test test-python test-console fuzz bench bench-fleet bench-failures console wheel agent-bundle sbom provenance docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,13 @@ fuzz: setup-all ## damage into every parser, FUZZ_S seconds (600) in all
 
 bench: setup-all ## the figures of the budgets, printed
 	$(BIN)/python -m tests.bench
+
+bench-fleet: setup-all ## 5,000 agents on one server for ten minutes, then 10,000 that all come back at once
+	$(BIN)/python -m tests.bench.fleet --agents 5000 --seconds 600 --rate 20000
+	$(BIN)/python -m tests.bench.fleet --agents 10000 --seconds 200 --rate 0 --restart-after 70
+
+bench-failures: setup-all ## PostgreSQL, NATS, S3 and workers that fail under load; what was acknowledged is counted
+	$(BIN)/python -m tests.bench.failures --agents 200 --seconds 300 --rate 2000
 
 console: ## build the console and the native parts into the package
 	$(BIN)/python hatch_build.py
